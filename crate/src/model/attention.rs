@@ -1,0 +1,110 @@
+//! Self-attention over the tokens with gated cross-attention to the caption inside it (`Attention` in
+//! `lumina_t2i/models/model.py`; traps in `model.md` §0.5, §0.6).
+
+use burn::{
+    module::{Module, Param},
+    tensor::Tensor,
+};
+
+use super::{FlagDitConfig, flag_dit::Sequence};
+use crate::{
+    nn::{
+        attention::{attention, merge_heads, repeat_heads, split_heads},
+        linear::Linear,
+        norm::LayerNorm,
+    },
+    weights::params::{Init, Params},
+};
+
+/// The caption as one block sees it: normalised features and their mask as a bias.
+#[derive(Debug, Clone)]
+pub struct CaptionKeys {
+    /// `[B, T, C]`.
+    pub features: Tensor<3>,
+    /// `[B, 1, 1, T]`.
+    pub bias: Tensor<4>,
+}
+
+/// The attention of one block.
+#[derive(Module, Debug)]
+pub struct JointAttention {
+    /// Queries, D to H·d.
+    pub wq: Linear,
+    /// Keys, D to Hkv·d.
+    pub wk: Linear,
+    /// Values, D to Hkv·d.
+    pub wv: Linear,
+    /// Out, H·d to D; shared by both attentions.
+    pub wo: Linear,
+    /// Caption keys, C to Hkv·d.
+    pub wk_y: Linear,
+    /// Caption values, C to Hkv·d.
+    pub wv_y: Linear,
+    /// One scalar a head, `[H]`; its tanh scales the caption's part. Starts at zero.
+    pub gate: Param<Tensor<1>>,
+    /// Over all query heads together.
+    pub q_norm: Option<LayerNorm>,
+    /// Over all key heads together.
+    pub k_norm: Option<LayerNorm>,
+    /// Over all caption key heads together.
+    pub ky_norm: Option<LayerNorm>,
+    heads: usize,
+    kv_heads: usize,
+}
+
+impl JointAttention {
+    /// As `config` has it.
+    pub fn new(config: &FlagDitConfig, params: &Params) -> Self {
+        let (dim, caption) = (config.dim, config.cap_feat_dim);
+        let kv_width = config.kv_heads() * config.head_dim();
+        let linear = |input, output, name| Linear::without_bias(input, output, Init::Xavier, &params.child(name));
+        let norm = |width, name| config.qk_norm.then(|| LayerNorm::new(width, 1e-5, &params.child(name)));
+        Self {
+            wq: linear(dim, dim, "wq"),
+            wk: linear(dim, kv_width, "wk"),
+            wv: linear(dim, kv_width, "wv"),
+            wo: linear(dim, dim, "wo"),
+            wk_y: linear(caption, kv_width, "wk_y"),
+            wv_y: linear(caption, kv_width, "wv_y"),
+            gate: params.tensor("gate", [config.n_heads], Init::Zeros),
+            q_norm: norm(dim, "q_norm"),
+            k_norm: norm(kv_width, "k_norm"),
+            ky_norm: norm(kv_width, "ky_norm"),
+            heads: config.n_heads,
+            kv_heads: config.kv_heads(),
+        }
+    }
+
+    /// `[B, N, D]` to `[B, N, D]`.
+    pub fn forward(&self, x: Tensor<3>, sequence: &Sequence, caption: &CaptionKeys) -> Tensor<3> {
+        let q = normed(&self.q_norm, self.wq.forward(x.clone()));
+        let k = normed(&self.k_norm, self.wk.forward(x.clone()));
+        let q = sequence.rope.apply(split_heads(q, self.heads)); // [B, H, N, d]
+        let k = sequence.rope.apply(split_heads(k, self.kv_heads));
+        let v = split_heads(self.wv.forward(x), self.kv_heads);
+        let own = attention(q.clone(), self.repeat(k), self.repeat(v), sequence.scale, sequence.bias.clone());
+        let out = own + self.to_caption(q, caption);
+        self.wo.forward(merge_heads(out))
+    }
+
+    /// The caption's part: the same rotated queries; keys without rotation; the plain scale; gated a head.
+    fn to_caption(&self, q: Tensor<4>, caption: &CaptionKeys) -> Tensor<4> {
+        let scale = (q.dims()[3] as f64).powf(-0.5);
+        let k = normed(&self.ky_norm, self.wk_y.forward(caption.features.clone()));
+        let v = self.wv_y.forward(caption.features.clone());
+        let [k, v] = [k, v].map(|x| self.repeat(split_heads(x, self.kv_heads))); // [B, H, T, d]
+        let gate = self.gate.val().tanh().reshape([1, self.heads, 1, 1]); // [1, H, 1, 1]
+        attention(q, k, v, scale, Some(caption.bias.clone())) * gate
+    }
+
+    fn repeat(&self, x: Tensor<4>) -> Tensor<4> {
+        repeat_heads(x, self.heads / self.kv_heads)
+    }
+}
+
+fn normed(norm: &Option<LayerNorm>, x: Tensor<3>) -> Tensor<3> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
+    }
+}

@@ -1,0 +1,144 @@
+//! The shape of a Flag-DiT, with upstream's names (`lumina_t2i/models/model.py`, `DiT_Llama`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Constructor arguments. `model.md` §1.1 lists the released ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlagDitConfig {
+    /// Latent pixels along each side of a patch.
+    pub patch_size: usize,
+    /// Latent channels.
+    pub in_channels: usize,
+    /// Width D of the token stream.
+    pub dim: usize,
+    /// Blocks.
+    pub n_layers: usize,
+    /// Query heads H.
+    pub n_heads: usize,
+    /// Key and value heads; absent: as many as query heads.
+    #[serde(default)]
+    pub n_kv_heads: Option<usize>,
+    /// The feed-forward width is rounded up to a multiple of this.
+    pub multiple_of: usize,
+    /// Factor on the feed-forward width.
+    #[serde(default)]
+    pub ffn_dim_multiplier: Option<f64>,
+    /// ε of the RMS norms.
+    pub norm_eps: f64,
+    /// Whether the final layer emits twice the channels; the second half is an untrained leftover and dropped.
+    pub learn_sigma: bool,
+    /// Whether queries and keys are normalised.
+    pub qk_norm: bool,
+    /// Width C of the caption features.
+    pub cap_feat_dim: usize,
+    /// Positions are divided by this.
+    #[serde(default = "one")]
+    pub rope_scaling_factor: f64,
+    /// The RoPE base (10 000) is multiplied by this.
+    #[serde(default = "one")]
+    pub ntk_factor: f64,
+    /// Whether every row of patches ends with a learned [nextline] token.
+    #[serde(default = "yes")]
+    pub nextline: bool,
+    /// Whether every frame ends with a learned [nextframe] token when there is more than one.
+    #[serde(default)]
+    pub nextframe: bool,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl FlagDitConfig {
+    /// Width of a head, d.
+    pub fn head_dim(&self) -> usize {
+        self.dim / self.n_heads
+    }
+
+    /// Key and value heads.
+    pub fn kv_heads(&self) -> usize {
+        self.n_kv_heads.unwrap_or(self.n_heads)
+    }
+
+    /// Width E of the conditioning vector.
+    pub fn conditioning_dim(&self) -> usize {
+        self.dim.min(1024)
+    }
+
+    /// Width of the feed-forward layer: ⅔ · 4 D, times the multiplier, rounded up.
+    pub fn ffn_dim(&self) -> usize {
+        let width = 2 * 4 * self.dim / 3;
+        let width = self.ffn_dim_multiplier.map_or(width, |factor| (factor * width as f64) as usize);
+        width.div_ceil(self.multiple_of) * self.multiple_of
+    }
+
+    /// Values a patch holds on its way in.
+    pub fn patch_dim(&self) -> usize {
+        self.patch_size * self.patch_size * self.in_channels
+    }
+
+    /// Channels on the way out.
+    pub fn out_channels(&self) -> usize {
+        if self.learn_sigma { 2 * self.in_channels } else { self.in_channels }
+    }
+
+    /// Refuses what cannot be built, before anything is allocated for it.
+    ///
+    /// # Errors
+    ///
+    /// `bad-model` that names the field.
+    pub fn check(&self) -> Result<()> {
+        let bounded = [
+            ("patch_size", self.patch_size, 16),
+            ("in_channels", self.in_channels, 256),
+            ("dim", self.dim, 16_384),
+            ("n_layers", self.n_layers, 256),
+            ("n_heads", self.n_heads, 256),
+            ("multiple_of", self.multiple_of, 16_384),
+            ("cap_feat_dim", self.cap_feat_dim, 65_536),
+            ("n_kv_heads", self.kv_heads(), 256),
+        ];
+        for (name, value, most) in bounded {
+            if value == 0 || value > most {
+                return Err(field(name).expected(format!("1 to {most}")).found(value.to_string()));
+            }
+        }
+        if !self.dim.is_multiple_of(self.n_heads) || !self.head_dim().is_multiple_of(2) {
+            return Err(field("n_heads")
+                .expected(format!("heads of an even width that divide dim {}", self.dim))
+                .found(self.n_heads.to_string()));
+        }
+        if !self.n_heads.is_multiple_of(self.kv_heads()) {
+            return Err(field("n_kv_heads")
+                .expected(format!("a divisor of n_heads {}", self.n_heads))
+                .found(self.kv_heads().to_string()));
+        }
+        let positive = [
+            ("norm_eps", self.norm_eps),
+            ("rope_scaling_factor", self.rope_scaling_factor),
+            ("ntk_factor", self.ntk_factor),
+        ];
+        for (name, value) in positive {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(field(name).expected("a number above 0").found(value.to_string()));
+            }
+        }
+        match self.ffn_dim_multiplier {
+            Some(factor) if !(factor > 0.0 && factor <= 64.0) => {
+                Err(field("ffn_dim_multiplier").expected("above 0, at most 64").found(factor.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn field(name: &str) -> Error {
+    Error::bad_model(format!("denoiser configuration, {name}"))
+}

@@ -1,0 +1,213 @@
+//! The model: latent, time and caption to velocity.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Tensor},
+};
+
+use super::{
+    FlagDitConfig, TokenLayout,
+    attention::CaptionKeys,
+    block::Block,
+    embedders::{CaptionEmbedder, TimestepEmbedder},
+    final_layer::FinalLayer,
+    patches::{patchify, unpatchify},
+};
+use crate::{
+    error::Result,
+    nn::{
+        attention::mask_bias,
+        linear::Linear,
+        rope::{Pairing, Rope},
+    },
+    weights::params::{Init, Params},
+};
+
+/// RoPE's base before any factor.
+const ROPE_BASE: f64 = 10_000.0;
+
+/// Caption features with their mask.
+#[derive(Debug, Clone)]
+pub struct Caption {
+    /// What the text encoder made of the tokens, `[B, T, C]`.
+    pub features: Tensor<3>,
+    /// 1 for a token, 0 for padding, `[B, T]`.
+    pub mask: Tensor<2>,
+}
+
+/// What may differ from the configuration at inference: extrapolation beyond the training area (`model.md` §1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SequenceOptions {
+    /// Instead of the configuration's.
+    pub ntk_factor: Option<f64>,
+    /// Instead of the configuration's.
+    pub rope_scaling_factor: Option<f64>,
+    /// The sequence length at which proportional attention scales by 1/√d; absent: always 1/√d.
+    pub base_tokens: Option<usize>,
+}
+
+/// What all evaluations of one run share: positions, the attention's scale, a mask where lengths differ.
+#[derive(Debug, Clone)]
+pub struct Sequence {
+    /// The arrangement of tokens.
+    pub layout: TokenLayout,
+    /// Cosines and sines of every position.
+    pub rope: Rope,
+    /// Factor on the scores of self-attention.
+    pub scale: f64,
+    /// Which tokens are padding, `[B, 1, 1, N]`.
+    pub bias: Option<Tensor<4>>,
+}
+
+/// Flag-DiT (Lumina-T2I; arXiv 2405.05945).
+#[derive(Module, Debug)]
+pub struct FlagDit {
+    /// A patch to a token.
+    pub x_embedder: Linear,
+    /// t to the conditioning vector.
+    pub t_embedder: TimestepEmbedder,
+    /// The caption's mean to the conditioning vector.
+    pub cap_embedder: CaptionEmbedder,
+    /// [nextline], `[D]`.
+    pub nextline_token: Option<Param<Tensor<1>>>,
+    /// [nextframe], `[D]`.
+    pub nextframe_token: Option<Param<Tensor<1>>>,
+    /// Fills shorter sequences of a batch, `[D]`. No valid output depends on it; checkpoints carry it.
+    pub pad_token: Param<Tensor<1>>,
+    /// The blocks.
+    pub layers: Vec<Block>,
+    /// Tokens to velocity.
+    pub final_layer: FinalLayer,
+    #[module(skip)]
+    config: FlagDitConfig,
+}
+
+impl FlagDit {
+    /// As `config` has it, from `params`.
+    ///
+    /// # Errors
+    ///
+    /// `bad-model` if the configuration is impossible or the parameters are not exactly those it calls for.
+    pub fn new(config: &FlagDitConfig, params: &Params) -> Result<Self> {
+        config.check()?;
+        let width = config.conditioning_dim();
+        let token = |name: &str| params.tensor(name, [config.dim], Init::Normal(0.02));
+        let model = Self {
+            x_embedder: Linear::new(config.patch_dim(), config.dim, Init::Xavier, &params.child("x_embedder")),
+            t_embedder: TimestepEmbedder::new(width, &params.child("t_embedder")),
+            cap_embedder: CaptionEmbedder::new(config.cap_feat_dim, width, &params.child("cap_embedder")),
+            nextline_token: config.nextline.then(|| token("nextline_token")),
+            nextframe_token: config.nextframe.then(|| token("nextframe_token")),
+            pad_token: token("pad_token"),
+            layers: (0..config.n_layers).map(|i| Block::new(config, &params.child("layers").child(i))).collect(),
+            final_layer: FinalLayer::new(config, &params.child("final_layer")),
+            config: config.clone(),
+        };
+        params.finish("denoiser")?;
+        Ok(model)
+    }
+
+    /// The configuration it was built from.
+    pub fn config(&self) -> &FlagDitConfig {
+        &self.config
+    }
+
+    /// What all evaluations at one latent size share. `height` and `width` are in latent pixels, multiples of the
+    /// patch.
+    pub fn sequence(&self, height: usize, width: usize, options: SequenceOptions, device: &Device) -> Sequence {
+        let config = &self.config;
+        let layout = TokenLayout {
+            frames: 1,
+            rows: height / config.patch_size,
+            cols: width / config.patch_size,
+            nextline: config.nextline,
+            nextframe: config.nextframe,
+        };
+        Sequence {
+            layout,
+            rope: self.rope(layout.tokens(), options, device),
+            scale: attention_scale(config.head_dim(), layout.tokens(), options.base_tokens),
+            bias: None,
+        }
+    }
+
+    fn rope(&self, tokens: usize, options: SequenceOptions, device: &Device) -> Rope {
+        let base = ROPE_BASE * options.ntk_factor.unwrap_or(self.config.ntk_factor);
+        let scale = options.rope_scaling_factor.unwrap_or(self.config.rope_scaling_factor);
+        Rope::new(tokens, self.config.head_dim(), base, scale, Pairing::Adjacent, device)
+    }
+
+    /// The velocity dx/dt at x `[B, C, H, W]` and t `[B]` (0 noise, 1 data): `[B, C, H, W]`.
+    pub fn forward(&self, x: Tensor<4>, t: Tensor<1>, caption: &Caption, sequence: &Sequence) -> Tensor<4> {
+        let tokens = self.tokens(x, &sequence.layout); // [B, N, D]
+        let tokens = self.blocks(tokens, t, caption, sequence); // [B, N, p·p·Cout]
+        self.velocity(tokens, &sequence.layout)
+    }
+
+    /// [`Self::forward`] for pictures of different sizes, each `[C, H, W]`: shorter sequences are padded on the
+    /// right, and padding is masked.
+    pub fn forward_list(&self, x: &[Tensor<3>], t: Tensor<1>, caption: &Caption) -> Vec<Tensor<3>> {
+        let device = t.device();
+        let sequences: Vec<Sequence> =
+            x.iter().map(|x| self.sequence(x.dims()[1], x.dims()[2], SequenceOptions::default(), &device)).collect();
+        let longest = sequences.iter().map(|s| s.layout.tokens()).max().unwrap_or(0);
+        let (tokens, masks): (Vec<_>, Vec<_>) =
+            x.iter().zip(&sequences).map(|(x, s)| self.padded(x, s, longest)).unzip();
+        let Some(mut shared) = sequences.iter().find(|s| s.layout.tokens() == longest).cloned() else {
+            return Vec::new();
+        };
+        shared.bias = Some(mask_bias(Tensor::cat(masks, 0)));
+        let out = self.blocks(Tensor::cat(tokens, 0), t, caption, &shared); // [B, longest, p·p·Cout]
+        let cut = |(row, s): (usize, &Sequence)| {
+            let tokens = out.clone().narrow(0, row, 1).narrow(1, 0, s.layout.tokens()); // [1, N, p·p·Cout]
+            self.velocity(tokens, &s.layout).squeeze_dim::<3>(0)
+        };
+        sequences.iter().enumerate().map(cut).collect()
+    }
+
+    /// The tokens of one picture, `[1, longest, D]`, and their mask, `[1, longest]`.
+    fn padded(&self, x: &Tensor<3>, sequence: &Sequence, longest: usize) -> (Tensor<3>, Tensor<2>) {
+        let tokens = self.tokens(x.clone().unsqueeze_dim(0), &sequence.layout);
+        let [_, count, width] = tokens.dims();
+        let mask = Tensor::ones([1, count], &x.device());
+        let pad = self.pad_token.val().reshape([1, 1, width]).expand([1, longest - count, width]); // [1, rest, D]
+        if count == longest {
+            return (tokens, mask);
+        }
+        let rest = Tensor::zeros([1, longest - count], &x.device());
+        (Tensor::cat(vec![tokens, pad], 1), Tensor::cat(vec![mask, rest], 1))
+    }
+
+    /// A latent to tokens with their separators: `[B, C, H, W]` to `[B, N, D]`.
+    pub fn tokens(&self, x: Tensor<4>, layout: &TokenLayout) -> Tensor<3> {
+        let patches = self.x_embedder.forward(patchify(x, self.config.patch_size)); // [B, R·C, D]
+        let value = |token: &Option<Param<Tensor<1>>>| token.as_ref().map(Param::val);
+        layout.insert(patches, value(&self.nextline_token), value(&self.nextframe_token))
+    }
+
+    /// The conditioning vector, `[B, E]`.
+    pub fn conditioning(&self, t: Tensor<1>, caption: &Caption) -> Tensor<2> {
+        self.t_embedder.forward(t) + self.cap_embedder.forward(caption.features.clone(), caption.mask.clone())
+    }
+
+    fn blocks(&self, mut tokens: Tensor<3>, t: Tensor<1>, caption: &Caption, sequence: &Sequence) -> Tensor<3> {
+        let conditioning = self.conditioning(t, caption);
+        let keys = CaptionKeys { features: caption.features.clone(), bias: mask_bias(caption.mask.clone()) };
+        for layer in &self.layers {
+            tokens = layer.forward(tokens, conditioning.clone(), sequence, &keys);
+        }
+        self.final_layer.forward(tokens, conditioning)
+    }
+
+    /// Final tokens to a latent; learn_sigma's second half of the channels is dropped.
+    fn velocity(&self, tokens: Tensor<3>, layout: &TokenLayout) -> Tensor<4> {
+        let patches = layout.remove(tokens);
+        unpatchify(patches, layout.rows, layout.cols, self.config.patch_size).narrow(1, 0, self.config.in_channels)
+    }
+}
+
+/// 1/√d, or √(log_base(N)/d) where attention is proportional (`forward_with_cfg`).
+fn attention_scale(head_dim: usize, tokens: usize, base_tokens: Option<usize>) -> f64 {
+    let ratio = base_tokens.map_or(1.0, |base| (tokens as f64).ln() / (base as f64).ln());
+    (ratio / head_dim as f64).sqrt()
+}

@@ -1,0 +1,18 @@
+//! The Flag-DiT of Lumina-T2X: a flow-based diffusion transformer over latent patches.
+//!
+//! Read [`flag_dit`] first; it calls the other files in the order in which they run.
+
+pub mod attention;
+pub mod block;
+pub mod config;
+pub mod embedders;
+pub mod feed_forward;
+pub mod final_layer;
+pub mod flag_dit;
+pub mod layout;
+pub mod modulation;
+pub mod patches;
+
+pub use config::FlagDitConfig;
+pub use flag_dit::{Caption, FlagDit, Sequence, SequenceOptions};
+pub use layout::TokenLayout;

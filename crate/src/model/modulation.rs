@@ -1,0 +1,37 @@
+//! Adaptive layer norm: shifts, scales and gates that the conditioning vector sets.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, activation::silu},
+};
+
+use crate::{
+    nn::linear::Linear,
+    weights::params::{Init, Params},
+};
+
+/// `chunkN(Linear(SiLU(a)))`, each part `[B, 1, D]` (`adaLN_modulation`). Starts at zero.
+#[derive(Module, Debug)]
+pub struct Modulation {
+    /// E to N · D.
+    pub linear: Linear,
+}
+
+impl Modulation {
+    /// `parts` vectors of width `width` from a conditioning vector of width `conditioning`.
+    pub fn new(conditioning: usize, width: usize, parts: usize, params: &Params) -> Self {
+        Self { linear: Linear::new(conditioning, parts * width, Init::Zeros, &params.child("linear")) }
+    }
+
+    /// The conditioning vector `[B, E]` to `N` parts `[B, 1, D]`.
+    pub fn forward<const N: usize>(&self, conditioning: Tensor<2>) -> [Tensor<3>; N] {
+        let all = self.linear.forward(silu(conditioning)).unsqueeze_dim::<3>(1); // [B, 1, N·D]
+        let width = all.dims()[2] / N;
+        std::array::from_fn(|part| all.clone().narrow(2, part * width, width))
+    }
+}
+
+/// `x · (1 + scale) + shift`.
+pub fn modulate(x: Tensor<3>, shift: Tensor<3>, scale: Tensor<3>) -> Tensor<3> {
+    x * (scale + 1.0) + shift
+}

@@ -1,0 +1,94 @@
+//! Normalisations.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Tensor, module::layer_norm},
+};
+
+use crate::weights::params::{Init, Params};
+
+/// `x / √(mean(x²) + ε) · w` over the last axis (LLaMA's RMSNorm; `lumina_t2i/models/components.py`).
+#[derive(Module, Debug)]
+pub struct RmsNorm {
+    /// w, `[D]`.
+    pub weight: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl RmsNorm {
+    /// Over `width` features.
+    pub fn new(width: usize, epsilon: f64, params: &Params) -> Self {
+        Self { weight: params.tensor("weight", [width], Init::Ones), epsilon }
+    }
+
+    /// `[.., D]` to `[.., D]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let mean_square = (x.clone() * x.clone()).mean_dim(D - 1); // [.., 1]
+        x * (mean_square + self.epsilon).sqrt().recip() * self.weight.val().unsqueeze::<D>()
+    }
+}
+
+/// `(x − mean) / √(var + ε) · w + b` over the last axis.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// w, `[D]`.
+    pub weight: Param<Tensor<1>>,
+    /// b, `[D]`.
+    pub bias: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// Over `width` features.
+    pub fn new(width: usize, epsilon: f64, params: &Params) -> Self {
+        Self {
+            weight: params.tensor("weight", [width], Init::Ones),
+            bias: params.tensor("bias", [width], Init::Zeros),
+            epsilon,
+        }
+    }
+
+    /// `[.., D]` to `[.., D]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
+    }
+}
+
+/// [`LayerNorm`] without weight and bias.
+pub fn layer_norm_plain<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
+    let width = x.dims()[D - 1];
+    let ones = Tensor::ones([width], &x.device());
+    layer_norm(x, ones, None, epsilon)
+}
+
+/// Normalises each of `groups` groups of channels over its channels and its area (PyTorch's GroupNorm).
+#[derive(Module, Debug)]
+pub struct GroupNorm {
+    /// `[C]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[C]`.
+    pub bias: Param<Tensor<1>>,
+    groups: usize,
+    epsilon: f64,
+}
+
+impl GroupNorm {
+    /// Over `channels` in `groups` (a divisor of `channels`).
+    pub fn new(channels: usize, groups: usize, epsilon: f64, params: &Params) -> Self {
+        Self {
+            weight: params.tensor("weight", [channels], Init::Ones),
+            bias: params.tensor("bias", [channels], Init::Zeros),
+            groups,
+            epsilon,
+        }
+    }
+
+    /// `[B, C, H, W]` to `[B, C, H, W]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = x.dims();
+        let grouped = x.reshape([batch, self.groups, channels / self.groups * height * width]); // [B, groups, C/groups·H·W]
+        let normed = layer_norm_plain(grouped, self.epsilon).reshape([batch, channels, height, width]); // [B, C, H, W]
+        let affine = |v: &Param<Tensor<1>>| v.val().reshape([1, channels, 1, 1]); // [1, C, 1, 1]
+        normed * affine(&self.weight) + affine(&self.bias)
+    }
+}

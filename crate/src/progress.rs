@@ -1,0 +1,103 @@
+//! The events of a generation: one stream that every face consumes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::request::Kind;
+
+/// The parts of a generation, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Prompt to features.
+    Encode,
+    /// Noise to latent.
+    Sample,
+    /// Latent to picture.
+    Decode,
+}
+
+/// A picture: 8-bit RGB, row-major, `width · height · 3` bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// The pixels.
+    pub rgb: Vec<u8>,
+}
+
+/// How long each stage took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timings {
+    /// Prompt to features.
+    pub encode_ms: f64,
+    /// Noise to latent.
+    pub sample_ms: f64,
+    /// Latent to picture.
+    pub decode_ms: f64,
+}
+
+/// What was made, with everything that is needed to make it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// The kind of output.
+    pub kind: Kind,
+    /// One picture for [`Kind::Image`].
+    pub frames: Vec<Image>,
+    /// The request with every default filled in.
+    pub settings: Settings,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// A request with every default filled in from the manifest: what picture metadata states.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// What was made.
+    pub kind: Kind,
+    /// What it shows.
+    pub prompt: String,
+    /// What it should not show.
+    pub negative_prompt: String,
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// Solver intervals.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// The solver's name.
+    pub solver: String,
+    /// Time shift.
+    pub time_shift: f64,
+    /// Seed.
+    pub seed: u64,
+    /// The model's name.
+    pub model: String,
+    /// SHA-256 of the model's manifest.
+    pub model_hash: String,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A stage begins.
+    Stage(Stage),
+    /// Something that the caller should know and that is no failure (a prompt that was cut).
+    Warning(String),
+    /// `step` of `steps` solver intervals are done.
+    Step {
+        /// Intervals done.
+        step: usize,
+        /// Intervals in all.
+        steps: usize,
+    },
+    /// What the picture would be if sampling stopped now.
+    Preview(Image),
+    /// The end.
+    Done(Output),
+}

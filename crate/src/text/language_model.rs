@@ -1,0 +1,268 @@
+//! A LLaMA-style decoder used as text encoder: the features are its last hidden state, after the final norm
+//! (`LlamaModel(input_ids).last_hidden_state`; `model.md` §3).
+//!
+//! Parameter names are those of transformers without the `model.` prefix.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Int, Tensor, TensorData, activation::silu},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    nn::{
+        attention::{attention, causal_bias, merge_heads, repeat_heads, split_heads},
+        linear::Linear,
+        norm::RmsNorm,
+        rope::{Pairing, Rope},
+    },
+    weights::params::{Init, Params},
+};
+
+/// The shape of the language model, with the names of transformers' `config.json` (others are ignored).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LanguageModelConfig {
+    /// Tokens the embedding table holds.
+    pub vocab_size: usize,
+    /// Width C.
+    pub hidden_size: usize,
+    /// Width of the feed-forward layers.
+    pub intermediate_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+    /// Key and value heads; absent: as many as query heads.
+    #[serde(default)]
+    pub num_key_value_heads: Option<usize>,
+    /// ε of the RMS norms.
+    pub rms_norm_eps: f64,
+    /// RoPE's base.
+    #[serde(default = "rope_theta")]
+    pub rope_theta: f64,
+}
+
+fn rope_theta() -> f64 {
+    10_000.0
+}
+
+impl LanguageModelConfig {
+    fn kv_heads(&self) -> usize {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    fn head_dim(&self) -> usize {
+        self.hidden_size / self.num_attention_heads
+    }
+
+    /// Refuses what cannot be built, before anything is allocated for it.
+    ///
+    /// # Errors
+    ///
+    /// `bad-model` that names the field.
+    pub fn check(&self) -> Result<()> {
+        let field = |name: &str| Error::bad_model(format!("text encoder configuration, {name}"));
+        let bounded = [
+            ("vocab_size", self.vocab_size, 1 << 20),
+            ("hidden_size", self.hidden_size, 16_384),
+            ("intermediate_size", self.intermediate_size, 65_536),
+            ("num_hidden_layers", self.num_hidden_layers, 256),
+            ("num_attention_heads", self.num_attention_heads, 256),
+            ("num_key_value_heads", self.kv_heads(), 256),
+        ];
+        for (name, value, most) in bounded {
+            if value == 0 || value > most {
+                return Err(field(name).expected(format!("1 to {most}")).found(value.to_string()));
+            }
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) || !self.head_dim().is_multiple_of(2) {
+            let expected = format!("heads of an even width that divide hidden_size {}", self.hidden_size);
+            return Err(field("num_attention_heads").expected(expected).found(self.num_attention_heads.to_string()));
+        }
+        if !self.num_attention_heads.is_multiple_of(self.kv_heads()) {
+            let expected = format!("a divisor of num_attention_heads {}", self.num_attention_heads);
+            return Err(field("num_key_value_heads").expected(expected).found(self.kv_heads().to_string()));
+        }
+        for (name, value) in [("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta)] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(field(name).expected("a number above 0").found(value.to_string()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The embedding table.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    /// `[V, C]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+/// Grouped-query attention with rotary positions.
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    /// Queries.
+    pub q_proj: Linear,
+    /// Keys.
+    pub k_proj: Linear,
+    /// Values.
+    pub v_proj: Linear,
+    /// Out.
+    pub o_proj: Linear,
+    heads: usize,
+    kv_heads: usize,
+}
+
+/// `down(silu(gate x) · up x)`.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// Through SiLU.
+    pub gate_proj: Linear,
+    /// The gate's other side.
+    pub up_proj: Linear,
+    /// Back to C.
+    pub down_proj: Linear,
+}
+
+/// One layer.
+#[derive(Module, Debug)]
+pub struct DecoderLayer {
+    /// Before attention.
+    pub input_layernorm: RmsNorm,
+    /// Attention.
+    pub self_attn: SelfAttention,
+    /// Before the feed-forward layer.
+    pub post_attention_layernorm: RmsNorm,
+    /// Feed-forward layer.
+    pub mlp: Mlp,
+}
+
+/// The language model.
+#[derive(Module, Debug)]
+pub struct LanguageModel {
+    /// Token embeddings.
+    pub embed_tokens: Embedding,
+    /// The layers.
+    pub layers: Vec<DecoderLayer>,
+    /// The final norm.
+    pub norm: RmsNorm,
+    head_dim: usize,
+    rope_theta: f64,
+}
+
+impl LanguageModel {
+    /// As `config` has it, from `params`.
+    ///
+    /// # Errors
+    ///
+    /// `bad-model` if the configuration is impossible or the parameters are not exactly those it calls for.
+    pub fn new(config: &LanguageModelConfig, params: &Params) -> Result<Self> {
+        config.check()?;
+        let table = [config.vocab_size, config.hidden_size];
+        let embedding = params.child("embed_tokens").tensor("weight", table, Init::Normal(0.02));
+        let layers = params.child("layers");
+        let model = Self {
+            embed_tokens: Embedding { weight: embedding },
+            layers: (0..config.num_hidden_layers).map(|i| DecoderLayer::new(config, &layers.child(i))).collect(),
+            norm: RmsNorm::new(config.hidden_size, config.rms_norm_eps, &params.child("norm")),
+            head_dim: config.head_dim(),
+            rope_theta: config.rope_theta,
+        };
+        params.finish("text encoder")?;
+        Ok(model)
+    }
+
+    /// Token ids `[B, T]` (padded on the right; causality keeps padding out of every real token) to features
+    /// `[B, T, C]`.
+    pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let states = self.hidden_states(ids);
+        match states.last() {
+            Some(last) => self.norm.forward(last.clone()),
+            None => unreachable!("hidden_states begins with the embeddings"),
+        }
+    }
+
+    /// The embeddings and every layer's output, without the final norm: `layers + 1` tensors `[B, T, C]`.
+    pub fn hidden_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
+        let [batch, tokens] = ids.dims();
+        let device = ids.device();
+        let table = self.embed_tokens.weight.val();
+        let width = table.dims()[1];
+        let embedded = table.select(0, ids.reshape([batch * tokens])).reshape([batch, tokens, width]); // [B, T, C]
+        let rope = Rope::new(tokens, self.head_dim, self.rope_theta, 1.0, Pairing::Halves, &device);
+        let bias = causal_bias(tokens, &device);
+        let mut states = vec![embedded.clone()];
+        let mut x = embedded;
+        for layer in &self.layers {
+            x = layer.forward(x, &rope, &bias);
+            states.push(x.clone());
+        }
+        states
+    }
+}
+
+impl DecoderLayer {
+    fn new(config: &LanguageModelConfig, params: &Params) -> Self {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let kv_width = config.kv_heads() * config.head_dim();
+        let (attention, mlp) = (params.child("self_attn"), params.child("mlp"));
+        let linear =
+            |input, output, of: &Params, name| Linear::without_bias(input, output, Init::Normal(0.02), &of.child(name));
+        let norm = |name| RmsNorm::new(width, config.rms_norm_eps, &params.child(name));
+        Self {
+            input_layernorm: norm("input_layernorm"),
+            self_attn: SelfAttention {
+                q_proj: linear(width, width, &attention, "q_proj"),
+                k_proj: linear(width, kv_width, &attention, "k_proj"),
+                v_proj: linear(width, kv_width, &attention, "v_proj"),
+                o_proj: linear(width, width, &attention, "o_proj"),
+                heads: config.num_attention_heads,
+                kv_heads: config.kv_heads(),
+            },
+            post_attention_layernorm: norm("post_attention_layernorm"),
+            mlp: Mlp {
+                gate_proj: linear(width, inner, &mlp, "gate_proj"),
+                up_proj: linear(width, inner, &mlp, "up_proj"),
+                down_proj: linear(inner, width, &mlp, "down_proj"),
+            },
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, rope: &Rope, bias: &Tensor<4>) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(self.input_layernorm.forward(x), rope, bias);
+        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+}
+
+impl SelfAttention {
+    fn forward(&self, x: Tensor<3>, rope: &Rope, bias: &Tensor<4>) -> Tensor<3> {
+        let groups = self.heads / self.kv_heads;
+        let q = rope.apply(split_heads(self.q_proj.forward(x.clone()), self.heads)); // [B, H, T, d]
+        let k = rope.apply(split_heads(self.k_proj.forward(x.clone()), self.kv_heads));
+        let v = split_heads(self.v_proj.forward(x), self.kv_heads);
+        let scale = (q.dims()[3] as f64).powf(-0.5);
+        let out = attention(q, repeat_heads(k, groups), repeat_heads(v, groups), scale, Some(bias.clone()));
+        self.o_proj.forward(merge_heads(out))
+    }
+}
+
+impl Mlp {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.down_proj.forward(silu(self.gate_proj.forward(x.clone())) * self.up_proj.forward(x))
+    }
+}
+
+/// Rows of ids of different lengths as one tensor `[B, T]`, padded on the right with `pad`, and its mask `[B, T]`.
+pub fn batch_ids(rows: &[Vec<u32>], pad: u32, device: &Device) -> (Tensor<2, Int>, Tensor<2>) {
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let padded = |row: &Vec<u32>| {
+        let rest = longest - row.len();
+        row.iter().copied().chain(std::iter::repeat_n(pad, rest)).map(|id| id as i32).collect::<Vec<_>>()
+    };
+    let ids: Vec<i32> = rows.iter().flat_map(padded).collect();
+    let mask: Vec<f32> = rows.iter().flat_map(|row| (0..longest).map(|i| f32::from(i < row.len()))).collect();
+    let shape = [rows.len(), longest];
+    (Tensor::from_data(TensorData::new(ids, shape), device), Tensor::from_data(TensorData::new(mask, shape), device))
+}

@@ -1,0 +1,4 @@
+//! Prompt to caption features: tokenizer, then language model.
+
+pub mod language_model;
+pub mod tokenizer;

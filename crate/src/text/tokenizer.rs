@@ -1,0 +1,87 @@
+//! Text to token ids, by the `tokenizers` library from a `tokenizer.json`.
+
+use crate::error::{Error, Result};
+
+/// What surrounds and limits the ids of a prompt; part of the manifest, for every model family has its own.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TokenizerRules {
+    /// Put before the prompt (LLaMA: 1).
+    #[serde(default)]
+    pub bos: Option<u32>,
+    /// Put after the prompt (Lumina-T2I: 2).
+    #[serde(default)]
+    pub eos: Option<u32>,
+    /// Fills shorter rows of a batch.
+    #[serde(default)]
+    pub pad: u32,
+    /// Longer prompts are cut to this many ids, BOS and EOS included.
+    pub max_tokens: usize,
+    /// Whether prompts are lower-cased first.
+    #[serde(default)]
+    pub lowercase: bool,
+}
+
+/// A tokenizer with its rules.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    rules: TokenizerRules,
+}
+
+/// A prompt's ids, and how many of its tokens did not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// With BOS and EOS where the rules ask for them.
+    pub ids: Vec<u32>,
+    /// The part of the prompt that was cut off, if any.
+    pub cut: Option<String>,
+}
+
+impl Tokenizer {
+    /// From the bytes of a `tokenizer.json` for a vocabulary of `vocab_size`.
+    ///
+    /// # Errors
+    ///
+    /// `bad-model` if the file is no tokenizer, knows ids beyond the vocabulary, or the rules leave no room.
+    pub fn new(json: &[u8], rules: TokenizerRules, vocab_size: usize) -> Result<Self> {
+        let refuse = |found: String| {
+            Error::bad_model("tokenizer.json").expected("a tokenizer that fits the text encoder").found(found)
+        };
+        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| refuse(error.to_string()))?;
+        let ids = inner.get_vocab(true).into_values().chain([rules.pad]).chain(rules.bos).chain(rules.eos);
+        match ids.max() {
+            Some(id) if id as usize >= vocab_size => {
+                return Err(refuse(format!("id {id} for a vocabulary of {vocab_size}")));
+            }
+            _ => {}
+        }
+        let around = usize::from(rules.bos.is_some()) + usize::from(rules.eos.is_some());
+        if rules.max_tokens <= around || rules.max_tokens > 1 << 16 {
+            return Err(refuse(format!("max_tokens {} instead of {} to 65536", rules.max_tokens, around + 1)));
+        }
+        Ok(Self { inner, rules })
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &TokenizerRules {
+        &self.rules
+    }
+
+    /// A prompt to ids. An empty prompt is the null caption.
+    ///
+    /// # Errors
+    ///
+    /// `bad-request` if the tokenizer cannot encode the text.
+    pub fn encode(&self, prompt: &str) -> Result<Encoded> {
+        let text = if self.rules.lowercase { prompt.to_lowercase() } else { prompt.to_owned() };
+        let encoding = self
+            .inner
+            .encode(text.as_str(), false)
+            .map_err(|error| Error::bad_request("prompt").found(error.to_string()))?;
+        let around = usize::from(self.rules.bos.is_some()) + usize::from(self.rules.eos.is_some());
+        let room = self.rules.max_tokens - around;
+        let kept = encoding.get_ids().iter().copied().take(room);
+        let ids = self.rules.bos.into_iter().chain(kept).chain(self.rules.eos).collect();
+        let cut = encoding.get_offsets().get(room).and_then(|&(start, _)| text.get(start..)).map(str::to_owned);
+        Ok(Encoded { ids, cut })
+    }
+}

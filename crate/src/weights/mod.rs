@@ -1,0 +1,35 @@
+//! Bytes → parameters: a model folder is a `manifest.json` and ordinary `.safetensors` shards.
+//!
+//! [`source`] says where bytes come from (a folder, memory, a browser's fetch). [`manifest`] says what a model consists
+//! of, [`header`] what lies in a shard; both refuse whatever is not exactly as it should be, before anything is
+//! allocated for it. [`Reader`] brings them together and hands out one tensor at a time, every byte checked against
+//! its chunk's SHA-256. [`Writer`] makes such a folder.
+
+mod check;
+mod digest;
+pub mod header;
+mod json;
+pub mod manifest;
+#[cfg(feature = "engine")]
+pub mod params;
+mod path;
+mod reader;
+pub mod recipe;
+mod shard;
+pub mod source;
+mod stored;
+#[cfg(test)]
+mod tests;
+pub mod upstream;
+mod validate;
+mod verified;
+mod writer;
+
+pub use digest::CHUNK_BYTES;
+pub use manifest::Manifest;
+pub use reader::{DenseTensor, RawData, RawTensor, Reader};
+pub use source::{ByteSource, Folder, LocalFuture, Memory, folder};
+pub use writer::Writer;
+
+/// The name of the manifest in a model folder.
+pub const MANIFEST: &str = "manifest.json";

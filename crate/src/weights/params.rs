@@ -1,0 +1,221 @@
+//! Named parameters on their way into modules: the cursor that every constructor reads from.
+//!
+//! A network is built in one way, `Network::new(&config, &params)`, whether its parameters come from a model
+//! folder or from a seed ([`Params::random`], for training). A constructor never fails on a parameter: what is
+//! missing or misshapen is collected, and [`Params::finish`] names all of it in one message, together with what
+//! the file holds and no constructor asked for.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use burn::{
+    module::{Param, ParamId},
+    tensor::{Device, Distribution, Shape, Tensor, TensorData},
+};
+
+use crate::error::{Error, Result};
+
+/// How a parameter starts when a network is trained from nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All zeros: gates, modulation, final projections (the block starts as the identity).
+    Zeros,
+    /// All ones: norm weights.
+    Ones,
+    /// Normal with this standard deviation.
+    Normal(f64),
+    /// Uniform within ±√(6 / (fan in + fan out)), PyTorch's `xavier_uniform_`.
+    Xavier,
+    /// Uniform within ±√(1 / fan in), PyTorch's default for convolutions and linear layers.
+    Kaiming,
+}
+
+enum Source {
+    Loaded(BTreeMap<String, (Vec<usize>, Tensor<1>)>),
+    Random,
+}
+
+struct Store {
+    source: Source,
+    missing: Vec<String>,
+    misshapen: Vec<String>,
+}
+
+/// A cursor into named parameters: a device, a prefix, and a store that all cursors of one network share.
+#[derive(Clone)]
+pub struct Params {
+    store: Rc<RefCell<Store>>,
+    prefix: String,
+    device: Device,
+}
+
+impl Params {
+    /// Parameters drawn at random as each layer's [`Init`] says; `device.seed` decides the numbers.
+    pub fn random(device: &Device) -> Self {
+        Self::with(Source::Random, device)
+    }
+
+    /// Parameters from `(name, shape, values)`; values are row-major.
+    pub fn from_values(tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>, device: &Device) -> Self {
+        let mut params = Self::with(Source::Loaded(BTreeMap::new()), device);
+        for (name, shape, values) in tensors {
+            params.insert(name, shape, values);
+        }
+        params
+    }
+
+    /// Moves one more parameter to the device.
+    pub fn insert(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
+        let length = values.len();
+        let tensor = Tensor::from_data(TensorData::new(values, [length]), &self.device);
+        if let Source::Loaded(map) = &mut self.store.borrow_mut().source {
+            map.insert(name, (shape, tensor));
+        }
+    }
+
+    fn with(source: Source, device: &Device) -> Self {
+        let store = Store { source, missing: Vec::new(), misshapen: Vec::new() };
+        Self { store: Rc::new(RefCell::new(store)), prefix: String::new(), device: device.clone() }
+    }
+
+    /// The device on which parameters are made.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The cursor of the part `name`.
+    pub fn child(&self, name: impl std::fmt::Display) -> Self {
+        Self { prefix: format!("{}{name}.", self.prefix), ..self.clone() }
+    }
+
+    /// The parameter `name` with exactly this shape.
+    pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D], init: Init) -> Param<Tensor<D>> {
+        let name = format!("{}{name}", self.prefix);
+        let mut store = self.store.borrow_mut();
+        let found = match &mut store.source {
+            Source::Random => return Param::from_tensor(draw(shape, init, &self.device)),
+            Source::Loaded(map) => map.remove(&name),
+        };
+        match found {
+            Some((found, tensor)) if found == shape => return Param::from_tensor(tensor.reshape(shape)),
+            Some((found, _)) => store.misshapen.push(format!("{name} {found:?} instead of {shape:?}")),
+            None => store.missing.push(name),
+        }
+        // Never materialised: `finish` refuses the network. A lying config must not allocate anything here.
+        let zeros = move |device: &Device, _| Tensor::zeros(shape, device);
+        Param::uninitialized(ParamId::new(), zeros, self.device.clone(), false, Shape::from(shape))
+    }
+
+    /// Whether the parameter `name` exists (always, when parameters are random).
+    pub fn has(&self, name: &str) -> bool {
+        match &self.store.borrow().source {
+            Source::Random => true,
+            Source::Loaded(map) => map.contains_key(&format!("{}{name}", self.prefix)),
+        }
+    }
+
+    /// Ends the construction of the network `subject`.
+    ///
+    /// # Errors
+    ///
+    /// `bad-model` that lists every parameter that was missing, misshapen, or left over.
+    pub fn finish(&self, subject: &str) -> Result<()> {
+        let store = self.store.borrow();
+        let of_this = |names: &mut dyn Iterator<Item = &String>| -> Vec<String> {
+            names.filter(|name| name.starts_with(&self.prefix)).cloned().collect()
+        };
+        let left = match &store.source {
+            Source::Loaded(map) => of_this(&mut map.keys()),
+            Source::Random => Vec::new(),
+        };
+        let (missing, misshapen) = (of_this(&mut store.missing.iter()), of_this(&mut store.misshapen.iter()));
+        let complaints: Vec<String> =
+            [("missing", &missing), ("misshapen", &misshapen), ("not in the configuration", &left)]
+                .iter()
+                .filter(|(_, names)| !names.is_empty())
+                .map(|(what, names)| format!("{what}: {}", list(names)))
+                .collect();
+        if complaints.is_empty() {
+            return Ok(());
+        }
+        Err(Error::bad_model(subject)
+            .expected("exactly the tensors that its configuration calls for")
+            .found(complaints.join("; "))
+            .remedy("convert the model again, or give the configuration that belongs to these weights"))
+    }
+}
+
+/// The names, the first dozen written out.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+}
+
+fn draw<const D: usize>(shape: [usize; D], init: Init, device: &Device) -> Tensor<D> {
+    // [out, in, …]: whatever follows the first two axes is a convolution's receptive field.
+    let field: usize = shape.iter().skip(2).product();
+    let fan_in = (shape.get(1).copied().unwrap_or(1) * field) as f64;
+    let fan_out = (shape[0] * field) as f64;
+    let uniform = |bound: f64| Tensor::random(shape, Distribution::Uniform(-bound, bound), device);
+    match init {
+        Init::Zeros => Tensor::zeros(shape, device),
+        Init::Ones => Tensor::ones(shape, device),
+        Init::Normal(std) => Tensor::random(shape, Distribution::Normal(0.0, std), device),
+        Init::Xavier => uniform((6.0 / (fan_in + fan_out)).sqrt()),
+        Init::Kaiming => uniform((1.0 / fan_in).sqrt()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(tensors: &[(&str, &[usize])]) -> Params {
+        let tensor = |&(name, shape): &(&str, &[usize])| {
+            (name.to_owned(), shape.to_vec(), vec![0.5; shape.iter().product::<usize>()])
+        };
+        Params::from_values(tensors.iter().map(tensor), &Device::flex())
+    }
+
+    #[test]
+    fn missing_misshapen_and_surplus_tensors_are_named_together() {
+        let params = stored(&[("a.weight", &[2, 3]), ("a.bias", &[4]), ("b.scale", &[1]), ("c", &[2])]);
+        let a = params.child("a");
+        let weight = a.tensor("weight", [2, 3], Init::Zeros);
+        a.tensor("bias", [2], Init::Zeros);
+        params.child("b").tensor("weight", [1], Init::Zeros);
+
+        let message = params.finish("denoiser").unwrap_err().to_string();
+        let found = "missing: b.weight; misshapen: a.bias [4] instead of [2]; not in the configuration: b.scale, c";
+        assert!(message.starts_with("denoiser: ") && message.contains(found), "{message}");
+        assert_eq!(weight.val().into_data().iter::<f32>().collect::<Vec<_>>(), [0.5; 6]);
+    }
+
+    #[test]
+    fn exactly_what_is_called_for_is_accepted() {
+        let params = stored(&[("layers.0.weight", &[2]), ("layers.1.weight", &[2])]);
+        for layer in 0..2 {
+            assert!(params.has(&format!("layers.{layer}.weight")));
+            params.child("layers").child(layer).tensor("weight", [2], Init::Ones);
+        }
+        assert_eq!(params.finish("denoiser"), Ok(()));
+    }
+
+    #[test]
+    fn a_tensor_asked_for_twice_is_missing() {
+        let params = stored(&[("weight", &[2])]);
+        params.tensor("weight", [2], Init::Ones);
+        params.tensor("weight", [2], Init::Ones);
+        assert!(params.finish("denoiser").unwrap_err().to_string().contains("missing: weight"));
+    }
+
+    /// A configuration may ask for any size; the refusal must come before the memory is taken.
+    #[test]
+    fn absent_tensors_take_no_memory() {
+        let params = stored(&[]);
+        params.tensor("weight", [1 << 20, 1 << 20], Init::Zeros);
+        (0..20).for_each(|layer| drop(params.child("layers").tensor::<1>(&layer.to_string(), [1], Init::Zeros)));
+        let message = params.finish("denoiser").unwrap_err().to_string();
+        assert!(message.contains("missing: weight, layers.0, ") && message.contains(" and 9 more"), "{message}");
+    }
+}

@@ -1,0 +1,272 @@
+//! Opens a model and hands out its tensors one at a time, from verified bytes.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use half::f16;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::quant::{Encoded, Format, decode};
+use crate::weights::digest::sha256_hex;
+use crate::weights::header::{self, Header, LENGTH_BYTES};
+use crate::weights::manifest::{self, FileEntry, Manifest, TensorEntry};
+use crate::weights::source::ByteSource;
+use crate::weights::stored::{CODES, MINS, SCALES};
+use crate::weights::verified::VerifiedFiles;
+use crate::weights::{MANIFEST, check};
+
+/// How much of a shard is read at first: nearly every header fits, so opening takes one request a shard.
+const HEADER_GUESS_BYTES: u64 = 32 << 10;
+
+/// An opened model.
+pub struct Reader {
+    manifest: Manifest,
+    identity: String,
+    files: VerifiedFiles,
+    /// By file; `None` where a file is not a shard.
+    shards: Vec<Option<Shard>>,
+}
+
+struct Shard {
+    header: Header,
+    /// SHA-256 of the header as it was read on opening, before any chunk was verified.
+    sha256: String,
+    is_confirmed: Cell<bool>,
+}
+
+/// A tensor as numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DenseTensor {
+    /// Its logical shape.
+    pub shape: Vec<usize>,
+    /// Its values, the last axis fastest.
+    pub values: Vec<f32>,
+}
+
+/// A tensor as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawTensor {
+    /// Its logical shape; a quantized matrix is `[shape[0], the other axes]`.
+    pub shape: Vec<usize>,
+    /// How it is stored.
+    pub format: Format,
+    /// Its bits.
+    pub data: RawData,
+}
+
+/// The bits of a tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RawData {
+    /// Codes and scales, rows padded as [`Layout`](crate::quant::Layout) says.
+    Quantized(Encoded),
+    /// Half floats.
+    F16(Vec<f16>),
+    /// Floats.
+    F32(Vec<f32>),
+}
+
+impl Reader {
+    /// Reads the manifest and the shards' headers, and checks all that can be checked without the tensors' bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::File`] if a file cannot be read, [`ErrorKind::Integrity`] if a file's length is not the manifest's,
+    /// [`ErrorKind::BadModel`] if the manifest or a header is not as it should be, or they contradict each other.
+    pub async fn open(source: Rc<dyn ByteSource>) -> Result<Self> {
+        let bytes = source.size(MANIFEST).await?;
+        manifest::check_length(bytes)?;
+        let text = source.read(MANIFEST, 0, bytes as usize).await?;
+        let manifest = Manifest::parse(&text)?;
+        for file in &manifest.files {
+            check_size(&*source, file).await?;
+        }
+        let files = VerifiedFiles::new(source, manifest.files.clone());
+        let mut shards = Vec::with_capacity(manifest.files.len());
+        let mut headers = Vec::with_capacity(manifest.files.len());
+        for (index, file) in manifest.files.iter().enumerate() {
+            let start = if file.is_shard() { Some(read_start(&files, index, file).await?) } else { None };
+            headers.push(start.as_ref().map(|start| header::parse(&file.path, start, file.bytes)).transpose()?);
+            shards.push(start.map(|start| sha256_hex(&start)));
+        }
+        check::check(&manifest, &headers)?;
+        let shard = |(header, sha256): (Option<Header>, Option<String>)| {
+            Some(Shard { header: header?, sha256: sha256?, is_confirmed: Cell::new(false) })
+        };
+        let shards = headers.into_iter().zip(shards).map(shard).collect();
+        Ok(Self { manifest, identity: sha256_hex(&text), files, shards })
+    }
+
+    /// What the model says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The SHA-256 of the manifest, which pins every byte of the model.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The names of a component's tensors: those that begin with `component` and a dot, in alphabetical order.
+    pub fn names_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a str> {
+        let belongs = move |name: &str| name.strip_prefix(component).is_some_and(|rest| rest.starts_with('.'));
+        self.manifest.tensors.keys().map(String::as_str).filter(move |name| belongs(name))
+    }
+
+    /// The tensor `name` as f32.
+    ///
+    /// # Errors
+    /// As [`Self::raw`].
+    pub async fn tensor(&self, name: &str) -> Result<DenseTensor> {
+        let rows = self.entry(name)?.rows();
+        self.rows(name, 0..rows).await
+    }
+
+    /// Some rows of the tensor `name` as f32, read without the others: a few rows of an embedding table.
+    ///
+    /// # Errors
+    /// As [`Self::raw`]; [`ErrorKind::BadModel`] if the tensor has no such rows.
+    pub async fn rows(&self, name: &str, rows: Range<usize>) -> Result<DenseTensor> {
+        let cols = self.entry(name)?.cols();
+        let RawTensor { shape, format, data } = self.raw_rows(name, rows.clone()).await?;
+        let values = match data {
+            RawData::F32(values) => values,
+            RawData::F16(values) => values.into_iter().map(f16::to_f32).collect(),
+            RawData::Quantized(_) if rows.is_empty() => Vec::new(),
+            RawData::Quantized(encoded) => decode(&encoded, rows.len(), cols, format)
+                .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))?,
+        };
+        Ok(DenseTensor { shape, values })
+    }
+
+    /// The tensor `name` as it is stored.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadModel`] if there is none, [`ErrorKind::File`] if it cannot be read, [`ErrorKind::Integrity`] if
+    /// a chunk that holds it is damaged.
+    pub async fn raw(&self, name: &str) -> Result<RawTensor> {
+        let rows = self.entry(name)?.rows();
+        self.raw_rows(name, 0..rows).await
+    }
+
+    /// Some rows of the tensor `name` as they are stored.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub async fn raw_rows(&self, name: &str, rows: Range<usize>) -> Result<RawTensor> {
+        let entry = self.entry(name)?;
+        if rows.start > rows.end || rows.end > entry.rows() {
+            let expected = format!("rows within 0..{}", entry.rows());
+            return Err(Error::bad_model(format!("tensor {name}")).expected(expected).found(format!("{rows:?}")));
+        }
+        let read = |ending| self.read_rows(name, entry, ending, rows.clone());
+        let data = match entry.format {
+            Format::F32 => RawData::F32(words(&read("").await?, f32::from_le_bytes)),
+            Format::F16 => RawData::F16(words(&read("").await?, f16::from_le_bytes)),
+            Format::Q4B32 | Format::Q4AB32 | Format::Q8B32 => RawData::Quantized(Encoded {
+                codes: words(&read(CODES).await?, u32::from_le_bytes),
+                scales: words(&read(SCALES).await?, f16::from_le_bytes),
+                mins: if entry.format.has_min() { Some(words(&read(MINS).await?, f16::from_le_bytes)) } else { None },
+            }),
+        };
+        let mut shape = entry.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = rows.len();
+        }
+        Ok(RawTensor { shape, format: entry.format, data })
+    }
+
+    /// A file that is not a shard (a tokenizer), whole.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadModel`] if the manifest does not list `path`, otherwise as [`Self::raw`].
+    pub async fn file(&self, path: &str) -> Result<Vec<u8>> {
+        let index = self.manifest.file_index(path).ok_or_else(|| {
+            Error::bad_model(path).expected("a file that the manifest lists").found("one that it does not list")
+        })?;
+        self.files.read(index, 0..self.manifest.files[index].bytes, "").await
+    }
+
+    /// Compares every byte of the model with its hashes; `progress` is told the bytes done and the bytes in all.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Integrity`], which names the file and the chunk, or [`ErrorKind::File`].
+    pub async fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+        self.files.verify(progress).await
+    }
+
+    fn entry(&self, name: &str) -> Result<&TensorEntry> {
+        self.manifest.tensors.get(name).ok_or_else(|| {
+            Error::bad_model(format!("tensor {name}")).expected("one that the manifest lists").found("none")
+        })
+    }
+
+    /// The bytes of `rows` of the stored entry `name` + `ending`, gathered over the tensor's parts.
+    async fn read_rows(&self, name: &str, entry: &TensorEntry, ending: &str, rows: Range<usize>) -> Result<Vec<u8>> {
+        let purpose = format!("tensor {name}");
+        let stored_name = format!("{name}{ending}");
+        let mut bytes = Vec::new();
+        for part in entry.row_parts() {
+            let wanted = rows.start.max(part.rows[0])..rows.end.min(part.rows[1]);
+            if wanted.is_empty() {
+                continue;
+            }
+            // Opening has checked that every entry is there, in whole rows.
+            let stored = self.confirmed_header(part.file, &purpose).await?.tensors.get(&stored_name);
+            let stored = stored.ok_or_else(|| Error::bad_model(&purpose).expected(&stored_name).found("none"))?;
+            let row_bytes = stored.bytes / part.rows().len() as u64;
+            let at = |row: usize| stored.offset + (row - part.rows[0]) as u64 * row_bytes;
+            let piece = self.files.read(part.file, at(wanted.start)..at(wanted.end), &purpose).await?;
+            bytes = if bytes.is_empty() { piece } else { [bytes, piece].concat() };
+        }
+        Ok(bytes)
+    }
+
+    /// The header of a shard, once its bytes were compared with the hashes. Doing so on opening would fetch 4 MiB of
+    /// every shard before the first tensor is of use.
+    async fn confirmed_header(&self, file: usize, purpose: &str) -> Result<&Header> {
+        let path = &self.manifest.files[file].path;
+        let shard = self.shards[file].as_ref();
+        let shard = shard.ok_or_else(|| Error::bad_model(path).expected("a .safetensors file").found("another"))?;
+        if !shard.is_confirmed.get() {
+            let start = self.files.read(file, 0..shard.header.data_start, purpose).await?;
+            let found = sha256_hex(&start);
+            if found != shard.sha256 {
+                return Err(Error::new(ErrorKind::Integrity, format!("{path}: header ({purpose})"))
+                    .expected("the bytes that were read on opening")
+                    .found("others")
+                    .remedy("the file changed while it was read: open the model again"));
+            }
+            shard.is_confirmed.set(true);
+        }
+        Ok(&shard.header)
+    }
+}
+
+async fn check_size(source: &dyn ByteSource, file: &FileEntry) -> Result<()> {
+    let found = source.size(&file.path).await?;
+    if found != file.bytes {
+        return Err(Error::new(ErrorKind::Integrity, format!("{} in {}", file.path, source.name()))
+            .expected(format!("{} bytes, as the manifest says", file.bytes))
+            .found(found.to_string())
+            .remedy("download the file again"));
+    }
+    Ok(())
+}
+
+/// The first `8 + N` bytes of a shard.
+async fn read_start(files: &VerifiedFiles, index: usize, file: &FileEntry) -> Result<Vec<u8>> {
+    let guess = HEADER_GUESS_BYTES.min(file.bytes);
+    let mut start = files.read_unchecked(index, 0..guess).await?;
+    let length = start.get(..LENGTH_BYTES).unwrap_or(&start);
+    let end = header::data_start(&file.path, length, file.bytes)?;
+    if end > guess {
+        start.extend(files.read_unchecked(index, guess..end).await?);
+    }
+    start.truncate(end as usize);
+    Ok(start)
+}
+
+/// Little-endian numbers; the length was checked with the header.
+fn words<const N: usize, T>(bytes: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks().0.iter().map(|bytes| number(*bytes)).collect()
+}

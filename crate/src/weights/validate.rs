@@ -1,0 +1,209 @@
+//! What a manifest must fulfil before anything is opened or allocated: paths, hashes, indices, shapes and parts.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use crate::error::{Error, Result};
+use crate::quant::{Format, Layout};
+use crate::weights::digest::chunk_count;
+use crate::weights::manifest::{Component, FileEntry, Manifest, Sampling, Sizes, TensorEntry};
+use crate::weights::{MANIFEST, path};
+
+/// No network has tensors of more axes.
+const MAX_RANK: usize = 8;
+
+impl Manifest {
+    /// Refuses a manifest that contradicts itself; see [`Manifest::parse`].
+    pub(super) fn validate(&self) -> Result<()> {
+        self.validate_modalities()?;
+        self.validate_files()?;
+        for (name, component) in self.named_components() {
+            self.validate_component(&name, component)?;
+        }
+        for (name, entry) in &self.tensors {
+            self.validate_tensor(name, entry)?;
+        }
+        Ok(())
+    }
+
+    fn validate_modalities(&self) -> Result<()> {
+        let known: HashSet<_> = self.modalities.iter().collect();
+        if known.is_empty() || known.len() != self.modalities.len() {
+            return Err(refuse("modalities", "one or more different ones", format!("{:?}", self.modalities)));
+        }
+        let named = |field, names: Vec<&String>| match names.into_iter().find(|name| !known.contains(*name)) {
+            Some(name) => Err(refuse(field, "names among the modalities", format!("{name:?}"))),
+            None => Ok(()),
+        };
+        named("sizes", self.sizes.keys().collect())?;
+        named("sampling", self.sampling.keys().collect())?;
+        named("components.decoders", self.components.decoders.keys().collect())?;
+        self.sizes.iter().try_for_each(|(name, sizes)| validate_sizes(name, sizes))?;
+        self.sampling.iter().try_for_each(|(name, sampling)| validate_sampling(name, sampling))
+    }
+
+    fn validate_files(&self) -> Result<()> {
+        let mut paths = HashSet::new();
+        let mut total = 0_u64;
+        for (index, file) in self.files.iter().enumerate() {
+            validate_file(index, file)?;
+            if !paths.insert(&file.path) {
+                return Err(refuse(
+                    format!("files[{index}].path"),
+                    "every path once",
+                    format!("{:?} again", file.path),
+                ));
+            }
+            total = total
+                .checked_add(file.bytes)
+                .ok_or_else(|| refuse(format!("files[{index}].bytes"), "a sum below 2^64", file.bytes))?;
+        }
+        Ok(())
+    }
+
+    fn named_components(&self) -> Vec<(String, &Component)> {
+        let decoders = self.components.decoders.iter().map(|(name, component)| (format!("decoders.{name}"), component));
+        [("denoiser".into(), &self.components.denoiser), ("text".into(), &self.components.text)]
+            .into_iter()
+            .chain(decoders)
+            .collect()
+    }
+
+    fn validate_component(&self, name: &str, component: &Component) -> Result<()> {
+        if component.architecture.is_empty() {
+            return Err(refuse(format!("components.{name}.architecture"), "a name", "none"));
+        }
+        if !component.config.is_object() {
+            return Err(refuse(format!("components.{name}.config"), "an object", &component.config));
+        }
+        match &component.tokenizer {
+            // It is one of the files, so that its hash is part of the model's identity.
+            Some(path) if self.file_index(path).is_none() => {
+                Err(refuse(format!("components.{name}.tokenizer"), "the path of one of the files", format!("{path:?}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_tensor(&self, name: &str, entry: &TensorEntry) -> Result<()> {
+        let subject = |field: &str| format!("tensors.{name}: {field}");
+        if !is_name(name) {
+            let expected = "letters, digits, '_', '-' and single dots";
+            return Err(refuse("tensors", expected, format!("the name {name:?}")));
+        }
+        validate_shape(entry.format, &entry.shape)
+            .map_err(|expected| refuse(subject("shape"), expected, format!("{:?} in {}", entry.shape, entry.format)))?;
+        let mut next_row = 0;
+        let mut files = HashSet::new();
+        for part in entry.row_parts() {
+            if !self.files.get(part.file).is_some_and(FileEntry::is_shard) {
+                return Err(refuse(subject("file"), "the index of a .safetensors file", part.file));
+            }
+            if !files.insert(part.file) {
+                return Err(refuse(
+                    subject("parts"),
+                    "every part in a file of its own",
+                    format!("{} again", part.file),
+                ));
+            }
+            if part.rows[0] != next_row || part.rows[1] <= next_row {
+                return Err(refuse(subject("parts"), format!("rows from {next_row} on"), format!("{:?}", part.rows)));
+            }
+            next_row = part.rows[1];
+        }
+        if next_row != entry.rows() {
+            return Err(refuse(subject("parts"), format!("rows up to {}", entry.rows()), next_row));
+        }
+        match entry.parts.iter().flatten().next() {
+            Some(first) if first.file != entry.file => {
+                Err(refuse(subject("file"), format!("{}, that of the first part", first.file), entry.file))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn validate_file(index: usize, file: &FileEntry) -> Result<()> {
+    let subject = |field: &str| format!("files[{index}].{field} ({:?})", file.path);
+    if !path::is_safe(&file.path) || file.path == MANIFEST {
+        let expected = "a path inside the model folder";
+        return Err(refuse(format!("files[{index}].path"), expected, format!("{:?}", file.path)));
+    }
+    let chunks = chunk_count(file.bytes);
+    if file.chunks.len() as u64 != chunks {
+        let expected = format!("{chunks} hashes for {} bytes", file.bytes);
+        return Err(refuse(subject("chunks"), expected, file.chunks.len()));
+    }
+    let hashes = std::iter::once(("sha256".into(), &file.sha256))
+        .chain(file.chunks.iter().enumerate().map(|(chunk, hash)| (format!("chunks[{chunk}]"), hash)));
+    for (field, hash) in hashes {
+        if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(refuse(subject(&field), "64 lower-case hexadecimal digits", format!("{hash:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a shape that `format` cannot have; the error says what is expected.
+pub(super) fn validate_shape(format: Format, shape: &[usize]) -> Result<(), &'static str> {
+    if shape.len() > MAX_RANK {
+        return Err("at most 8 axes");
+    }
+    if shape.contains(&0) {
+        return Err("sides of 1 or more");
+    }
+    // Counted in f32, which every tensor may be expanded to.
+    let bytes = shape.iter().try_fold(size_of::<f32>(), |bytes, side| bytes.checked_mul(*side));
+    if bytes.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+        return Err("a size in memory");
+    }
+    match (format.is_quantized(), shape) {
+        (false, _) => Ok(()),
+        (true, [rows, rest @ ..]) if !rest.is_empty() => {
+            Layout::new(*rows, rest.iter().product(), format).map(drop).map_err(|_| "a size in memory")
+        }
+        (true, _) => Err("two or more axes"),
+    }
+}
+
+/// Whether `name` can be a tensor's: it also becomes part of file names and JSON, so nothing in it needs an escape.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.contains('/') && name.split('.').all(path::is_safe)
+}
+
+fn validate_sizes(name: &str, sizes: &Sizes) -> Result<()> {
+    let Sizes { native, multiple, max } = sizes;
+    let fits = |side: &u32| *side > 0 && side.is_multiple_of(*multiple);
+    let good = *multiple > 0
+        && !native.is_empty()
+        && native.len() == max.len()
+        && native.iter().chain(max).all(fits)
+        && native.iter().zip(max).all(|(native, max)| native <= max);
+    if good {
+        return Ok(());
+    }
+    let found = format!("native {native:?}, multiple {multiple}, max {max:?}");
+    Err(refuse(format!("sizes.{name}"), "multiples of `multiple`, none above max", found))
+}
+
+fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
+    let Sampling { steps, solver, guidance, time_shift } = sampling;
+    let subject = |field: &str| format!("sampling.{name}.{field}");
+    if *steps == 0 {
+        return Err(refuse(subject("steps"), "1 or more", steps));
+    }
+    if solver.is_empty() {
+        return Err(refuse(subject("solver"), "a name", "none"));
+    }
+    if !guidance.is_finite() || *guidance < 0.0 {
+        return Err(refuse(subject("guidance"), "0 or more", guidance));
+    }
+    if !time_shift.is_finite() || *time_shift <= 0.0 {
+        return Err(refuse(subject("time_shift"), "more than 0", time_shift));
+    }
+    Ok(())
+}
+
+fn refuse(field: impl Display, expected: impl Into<String>, found: impl Display) -> Error {
+    Error::bad_model(format!("{MANIFEST}: {field}")).expected(expected).found(found.to_string())
+}

@@ -1,0 +1,226 @@
+//! The Flag-DiT against Lumina-T2I's own (fixtures/flag_dit_t2i: its README has the calls), layer by layer, guided,
+//! extrapolated, and sampled from noise to latent.
+
+mod support;
+
+use burn::tensor::{Tensor, activation::silu};
+use flagdit::model::{
+    Caption, FlagDit, FlagDitConfig, Sequence, SequenceOptions, attention::CaptionKeys, block::Block,
+    modulation::modulate,
+};
+use flagdit::nn::attention::mask_bias;
+use flagdit::sampler::{Guidance, GuidedChannels, Solver, SolverKind, Tolerance, schedule::time_grid};
+use flagdit::weights::upstream;
+use pollster::block_on;
+use serde_json::Value;
+use support::{Case, Target, json};
+
+/// A few layers of f32 arithmetic in another order; upstream itself is 1e-6 to 3e-5 away from its own run in f64.
+const LAYER: f64 = 5e-5;
+/// The same through the whole network, and through a few steps of a solver.
+const NETWORK: f64 = 1e-4;
+/// dopri5's first error estimate is rounding noise, so its steps differ from one correct implementation to the next.
+const ADAPTIVE: f64 = 5e-3;
+/// Cosines of f32 angles up to 27: the angles' own rounding.
+const ANGLES: f64 = 5e-6;
+
+#[test]
+fn upstream_is_matched_on_the_cpu() {
+    check(&support::cpu());
+}
+
+#[test]
+fn upstream_is_matched_on_the_gpu() {
+    if let Some(target) = support::software_gpu() {
+        check(&target);
+    }
+}
+
+fn check(target: &Target) {
+    let case = Case::new("flag_dit_t2i", target);
+    let calls = json("flag_dit_t2i/config.json");
+    let config: FlagDitConfig = serde_json::from_value(calls["model"].clone()).expect("upstream's arguments are ours");
+    let weights = ["flag_dit_t2i/consolidated.00-of-01.safetensors"];
+    let params = support::params(&weights, upstream::flag_dit, case.device());
+    let model = FlagDit::new(&config, &params).expect("every tensor has its place");
+
+    layer_by_layer(&case, &model);
+    pictures_of_three_sizes(&case, &model);
+    for (name, kwargs) in entries(&calls["rope_tables"]) {
+        rope_table(&case, &model, name, kwargs);
+    }
+    for (name, call) in entries(&calls["cfg_calls"]) {
+        let guided = Guided::new(&case, &model, call);
+        let t = call["t"].as_f64().expect("a time");
+        case.compare(&format!("out_{name}"), guided.velocity(guided.x.clone(), t), NETWORK);
+    }
+    for (name, call) in entries(&calls["sample_calls"]) {
+        let kind = call["solver"].as_str().expect("a name").parse().expect("a solver of ours");
+        let tolerance = if kind == SolverKind::Dopri5 { ADAPTIVE } else { NETWORK };
+        case.compare(&format!("traj_{name}"), sample(&Guided::new(&case, &model, call), kind, call), tolerance);
+    }
+    case.finish();
+}
+
+fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    object.as_object().expect("calls by name").iter()
+}
+
+fn caption(case: &Case, prefix: &str) -> Caption {
+    Caption { features: case.tensor(&format!("{prefix}cap_feats")), mask: case.tensor(&format!("{prefix}cap_mask")) }
+}
+
+fn layer_by_layer(case: &Case, model: &FlagDit) {
+    let (x, t, caption) = (case.tensor::<4>("x"), case.tensor::<1>("t"), caption(case, ""));
+    let [_, _, height, width] = x.dims();
+    let sequence = model.sequence(height, width, SequenceOptions::default(), case.device());
+
+    let mut tokens = model.tokens(x.clone(), &sequence.layout);
+    case.compare("tokens_in", tokens.clone(), LAYER);
+    case.compare("t_emb", model.t_embedder.forward(t.clone()), LAYER);
+    case.compare("cap_emb", model.cap_embedder.forward(caption.features.clone(), caption.mask.clone()), LAYER);
+    let conditioning = model.conditioning(t.clone(), &caption);
+    case.compare("adaln_input", conditioning.clone(), LAYER);
+
+    let keys = CaptionKeys { features: caption.features.clone(), bias: mask_bias(caption.mask.clone()) };
+    inside_a_block(case, &model.layers[0], tokens.clone(), conditioning.clone(), &sequence, &keys);
+    for (i, layer) in model.layers.iter().enumerate() {
+        tokens = layer.forward(tokens, conditioning.clone(), &sequence, &keys);
+        case.compare(&format!("block{i}_out"), tokens.clone(), LAYER);
+    }
+    case.compare("final_layer_out", model.final_layer.forward(tokens, conditioning), NETWORK);
+    case.compare("out_forward", model.forward(x, t, &caption, &sequence), NETWORK);
+}
+
+fn inside_a_block(
+    case: &Case,
+    block: &Block,
+    x: Tensor<3>,
+    conditioning: Tensor<2>,
+    sequence: &Sequence,
+    keys: &CaptionKeys,
+) {
+    case.compare("block0_adaLN_out", block.modulation.linear.forward(silu(conditioning.clone())), LAYER);
+    let features = block.attention_y_norm.forward(keys.features.clone());
+    case.compare("block0_attention_y_norm_out", features.clone(), LAYER);
+
+    let [shift_1, scale_1, gate_1, shift_2, scale_2, _] = block.modulation.forward(conditioning);
+    let keys = CaptionKeys { features, bias: keys.bias.clone() };
+    let h = modulate(block.attention_norm.forward(x.clone()), shift_1, scale_1);
+    let attention = block.attention.forward(h, sequence, &keys);
+    case.compare("block0_attention_out", attention.clone(), LAYER);
+    let h = modulate(block.ffn_norm.forward(x + gate_1 * attention), shift_2, scale_2);
+    case.compare("block0_feed_forward_out", block.feed_forward.forward(h), LAYER);
+}
+
+fn pictures_of_three_sizes(case: &Case, model: &FlagDit) {
+    let pictures: Vec<Tensor<3>> = (0..3).map(|i| case.tensor(&format!("list_x_{i}"))).collect();
+    let out = model.forward_list(&pictures, case.tensor("list_t"), &caption(case, "list_"));
+    for (i, picture) in out.into_iter().enumerate() {
+        case.compare(&format!("out_list_{i}"), picture, NETWORK);
+    }
+
+    // The batch as upstream pads it.
+    let longest = case.tensor::<2>("list_mask").dims()[1];
+    let padded = |picture: &Tensor<3>| {
+        let [_, height, width] = picture.dims();
+        let layout = model.sequence(height, width, SequenceOptions::default(), case.device()).layout;
+        let tokens = model.tokens(picture.clone().unsqueeze_dim(0), &layout);
+        let mask = Tensor::<2>::ones([1, layout.tokens()], case.device());
+        match longest - layout.tokens() {
+            0 => (tokens, mask),
+            missing => {
+                let width = tokens.dims()[2];
+                let pad = model.pad_token.val().reshape([1, 1, width]).repeat_dim(1, missing);
+                let rest = Tensor::zeros([1, missing], case.device());
+                (Tensor::cat(vec![tokens, pad], 1), Tensor::cat(vec![mask, rest], 1))
+            }
+        }
+    };
+    let (tokens, masks) = pictures.iter().map(padded).unzip();
+    case.compare("list_tokens_in", Tensor::cat(tokens, 0), LAYER);
+    case.compare("list_mask", Tensor::cat(masks, 0), 0.0);
+}
+
+/// The fixture has one (cosine, sine) a pair of features, we have one a feature.
+fn rope_table(case: &Case, model: &FlagDit, name: &str, kwargs: &Value) {
+    let name = format!("rope_{name}");
+    let [tokens, pairs, _] = case.tensor::<3>(&name).dims();
+    // A latent whose tokens and [nextline]s are as many as the table has positions.
+    let [height, width] = [2 * 4, 2 * (tokens / 4 - 1)];
+    let sequence = model.sequence(height, width, options(kwargs), case.device());
+    let (cos, sin) = sequence.rope.tables();
+    let of_pairs = |table: Tensor<4>, feature| table.reshape([tokens, pairs, 2]).narrow(2, feature, 1);
+    for feature in 0..2 {
+        let found = Tensor::cat(vec![of_pairs(cos.clone(), feature), of_pairs(sin.clone(), feature)], 2);
+        case.compare(&name, found, ANGLES);
+    }
+}
+
+fn options(kwargs: &Value) -> SequenceOptions {
+    let is_proportional = kwargs["proportional_attn"].as_bool().unwrap_or(false);
+    SequenceOptions {
+        ntk_factor: kwargs["ntk_factor"].as_f64(),
+        rope_scaling_factor: kwargs["rope_scaling_factor"].as_f64(),
+        base_tokens: is_proportional.then(|| kwargs["base_seqlen"].as_u64().expect("a length") as usize),
+    }
+}
+
+/// Upstream's `forward_with_cfg`: the first half of a batch is conditional, the second unconditional.
+struct Guided<'a> {
+    model: &'a FlagDit,
+    x: Tensor<4>,
+    caption: Caption,
+    sequence: Sequence,
+    guidance: Guidance,
+}
+
+impl<'a> Guided<'a> {
+    /// Channels that upstream guides.
+    const CHANNELS: usize = 3;
+
+    fn new(case: &Case, model: &'a FlagDit, call: &Value) -> Self {
+        let (inputs, kwargs) = (call["inputs"].as_str().expect("a prefix"), &call["kwargs"]);
+        let x = case.tensor::<4>(&format!("{inputs}_x"));
+        let [_, _, height, width] = x.dims();
+        let scale = kwargs["cfg_scale"].as_f64().expect("a scale");
+        Self {
+            model,
+            caption: caption(case, &format!("{inputs}_")),
+            sequence: model.sequence(height, width, options(kwargs), case.device()),
+            guidance: Guidance { scale, channels: GuidedChannels::First(Self::CHANNELS) },
+            x: Tensor::cat(vec![x.clone().narrow(0, 0, x.dims()[0] / 2); 2], 0),
+        }
+    }
+
+    /// Both halves get the guided channels, and keep the others as they were predicted for them.
+    fn velocity(&self, x: Tensor<4>, t: f64) -> Tensor<4> {
+        let [rows, channels, ..] = x.dims();
+        let half = rows / 2;
+        let x = Tensor::cat(vec![x.narrow(0, 0, half); 2], 0);
+        let t = Tensor::full([rows], t, &x.device());
+        let out = self.model.forward(x, t, &self.caption, &self.sequence);
+        let [conditional, unconditional] = [out.clone().narrow(0, 0, half), out.narrow(0, half, half)];
+        let plain = unconditional.clone().narrow(1, Self::CHANNELS, channels - Self::CHANNELS);
+        let first = self.guidance.combine(conditional, unconditional);
+        let second = Tensor::cat(vec![first.clone().narrow(1, 0, Self::CHANNELS), plain], 1);
+        Tensor::cat(vec![first, second], 0)
+    }
+}
+
+/// The conditional rows at every point of the grid, `[points, prompts, C, H, W]`. The solver carries both halves, for
+/// upstream's step controller looks at both.
+fn sample(guided: &Guided<'_>, kind: SolverKind, call: &Value) -> Tensor<5> {
+    let points = call["num_sampling_steps"].as_u64().expect("a count") as usize;
+    let grid = time_grid(points - 1, call["time_shifting_factor"].as_f64().expect("a factor"));
+    let start = guided.x.clone();
+    let mut solver = Solver::new(kind, grid, Tolerance::default(), start.clone()).expect("a valid solver");
+    let mut velocity = async |x: Tensor<4>, t: f64| Ok(guided.velocity(x, t));
+    let mut states = vec![start];
+    while solver.done() < solver.intervals() {
+        states.push(block_on(solver.step(&mut velocity)).expect("a finite velocity"));
+    }
+    let prompts = guided.x.dims()[0] / 2;
+    let conditional = |x: Tensor<4>| x.narrow(0, 0, prompts).unsqueeze_dim::<5>(0);
+    Tensor::cat(states.into_iter().map(conditional).collect(), 0)
+}

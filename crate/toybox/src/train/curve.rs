@@ -1,0 +1,74 @@
+//! The loss curve: a CSV that grows as the training goes, and a picture of it.
+
+use std::{fs::OpenOptions, io::Write, path::Path};
+
+use anyhow::{Context, Result};
+use tiny_skia::{Color, Paint, PathBuilder, Pixmap, Stroke, Transform};
+
+/// One line of the CSV.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Pictures seen.
+    pub pictures: u64,
+    /// Mean loss since the last point.
+    pub loss: f64,
+    /// Learning rate.
+    pub rate: f64,
+    /// Seconds of training.
+    pub seconds: f64,
+}
+
+/// Appends a point.
+pub fn append(path: &Path, point: Point) -> Result<()> {
+    let new = !path.exists();
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    if new {
+        writeln!(file, "pictures,loss,learning_rate,seconds")?;
+    }
+    writeln!(file, "{},{:.6},{:.3e},{:.0}", point.pictures, point.loss, point.rate, point.seconds)?;
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<(f32, f32)>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("loss curve {}", path.display()))?;
+    let number = |field: Option<&str>| field.and_then(|f| f.parse::<f32>().ok());
+    let row = |line: &str| {
+        let mut fields = line.split(',');
+        Some((number(fields.next())?, number(fields.next())?))
+    };
+    Ok(text.lines().skip(1).filter_map(row).collect())
+}
+
+/// Draws a curve: pictures along, the loss up on a logarithmic scale, with a line for every power of two.
+pub fn draw(csv: &Path, png: &Path) -> Result<()> {
+    const SIZE: (f32, f32) = (720.0, 360.0);
+    const MARGIN: f32 = 24.0;
+    let points = read(csv)?;
+    let most = points.iter().map(|p| p.0).fold(1.0, f32::max);
+    let logs: Vec<f32> = points.iter().map(|p| p.1.max(1e-9).log2()).collect();
+    let low = logs.iter().copied().fold(f32::MAX, f32::min).floor();
+    let high = logs.iter().copied().fold(f32::MIN, f32::max).ceil().max(low + 1.0);
+    let x = |pictures: f32| MARGIN + pictures / most * (SIZE.0 - 2.0 * MARGIN);
+    let y = |log: f32| SIZE.1 - MARGIN - (log - low) / (high - low) * (SIZE.1 - 2.0 * MARGIN);
+    let mut pixmap = Pixmap::new(SIZE.0 as u32, SIZE.1 as u32).context("a pixmap")?;
+    pixmap.fill(Color::WHITE);
+    let mut line = |points: &[(f32, f32)], rgb: (u8, u8, u8), width: f32| {
+        let mut builder = PathBuilder::new();
+        for (i, &(x, y)) in points.iter().enumerate() {
+            if i == 0 { builder.move_to(x, y) } else { builder.line_to(x, y) }
+        }
+        let mut paint = Paint::default();
+        paint.set_color_rgba8(rgb.0, rgb.1, rgb.2, 255);
+        if let Some(path) = builder.finish() {
+            let stroke = Stroke { width, ..Stroke::default() };
+            pixmap.stroke_path(&path, &paint, &stroke, Transform::identity(), None);
+        }
+    };
+    for power in low as i32..=high as i32 {
+        let level = y(power as f32);
+        line(&[(MARGIN, level), (SIZE.0 - MARGIN, level)], (220, 220, 225), 1.0);
+    }
+    let curve: Vec<(f32, f32)> = points.iter().zip(&logs).map(|(p, &log)| (x(p.0), y(log))).collect();
+    line(&curve, (36, 84, 214), 2.0);
+    pixmap.save_png(png).with_context(|| format!("picture of the curve {}", png.display()))
+}

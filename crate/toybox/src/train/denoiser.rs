@@ -1,0 +1,166 @@
+//! Stage two: text encoder and Flag-DiT together, by flow matching (`model.md` §5).
+
+use std::{collections::HashMap, path::Path, time::Instant};
+
+use anyhow::Result;
+use burn::{
+    module::Module,
+    tensor::{Device, Distribution, Int, Tensor, TensorData},
+};
+use flagdit::{
+    model::{Caption, FlagDit, Sequence, SequenceOptions},
+    text::language_model::{LanguageModel, batch_ids},
+    weights::params::Params,
+};
+
+use super::{
+    autoencoder, batches,
+    checkpoint::{self, Counters},
+    curve,
+    latents::{LatentBatch, Latents},
+    optimizer::AdamW,
+    parallel::{gradients, split},
+    recipe::Recipe,
+    schedule::learning_rate,
+};
+use crate::{tokenizer::CaptionTokenizer, world::Rng};
+
+/// Steps between two points of the curve.
+const REPORT: u64 = 20;
+/// Steps between two checkpoints.
+const SAVE: u64 = 200;
+
+/// What is trained together.
+#[derive(Module, Debug)]
+pub struct TextToLatent {
+    /// Caption to features.
+    pub text: LanguageModel,
+    /// Features and noise to latent.
+    pub denoiser: FlagDit,
+}
+
+impl TextToLatent {
+    /// As the recipe has it, with as many embeddings as the tokenizer has ids.
+    pub fn new(recipe: &Recipe, vocabulary: usize, params: &Params) -> Result<Self> {
+        let text = flagdit::text::language_model::LanguageModelConfig { vocab_size: vocabulary, ..recipe.text.clone() };
+        Ok(Self {
+            text: LanguageModel::new(&text, &params.child("text"))?,
+            denoiser: FlagDit::new(&recipe.denoiser, &params.child("denoiser"))?,
+        })
+    }
+
+    /// Captions to features.
+    pub fn caption(&self, captions: &[String], tokenizer: &CaptionTokenizer, device: &Device) -> Result<Caption> {
+        let rows = captions.iter().map(|caption| tokenizer.encode(caption)).collect::<Result<Vec<_>>>()?;
+        let (ids, mask) = batch_ids(&rows, tokenizer.pad(), device);
+        Ok(Caption { features: self.text.forward(ids), mask })
+    }
+}
+
+/// Trains until the recipe's pictures are seen or `minutes` are over; resumes from `folder`.
+pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<()> {
+    let path = folder.join("denoiser.safetensors");
+    let tokenizer = CaptionTokenizer::load_or_train(&folder.join("tokenizer.json"), recipe)?;
+    let (params, mut adam, mut counters) = if path.exists() {
+        checkpoint::load(&path, device)?
+    } else {
+        device.seed(recipe.seed);
+        (Params::random(device), AdamW::default(), Counters::default())
+    };
+    let mut model = TextToLatent::new(recipe, tokenizer.vocabulary(), &params)?;
+    let mut latents = latents(recipe, folder, device, counters)?;
+    device.seed(recipe.seed ^ counters.pictures);
+    let mut rng = Rng::new(recipe.seed ^ counters.pictures.rotate_left(32));
+    let mut sequences = HashMap::new();
+    let stage = &recipe.flow;
+    let (start, before) = (Instant::now(), counters.seconds);
+    let mut losses = Vec::new();
+    while counters.pictures < stage.pictures && start.elapsed().as_secs_f64() < minutes * 60.0 {
+        let batch = latents.next(device)?;
+        counters.pictures += batch.captions.len() as u64;
+        counters.steps += 1;
+        let [_, _, height, width] = batch.latents.dims();
+        let sequence = sequences
+            .entry([height, width])
+            .or_insert_with(|| model.denoiser.sequence(height, width, SequenceOptions::default(), device));
+        let parts = parts(batch, &tokenizer, recipe, &mut rng)?;
+        let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, sequence));
+        losses.push(loss);
+        let rate = learning_rate(stage, counters.pictures);
+        model = adam.step(model, gradients, rate, stage.weight_decay, recipe.ema);
+        counters.seconds = before + start.elapsed().as_secs_f64();
+        if counters.steps.is_multiple_of(REPORT) {
+            let loss = losses.drain(..).sum::<f64>() / REPORT as f64;
+            let point = curve::Point { pictures: counters.pictures, loss, rate, seconds: counters.seconds };
+            curve::append(&folder.join("denoiser.csv"), point)?;
+            println!("denoiser: {} pictures, loss {loss:.4}, {:.0} s", counters.pictures, counters.seconds);
+        }
+        if counters.steps.is_multiple_of(SAVE) {
+            checkpoint::save(&path, &model, &adam, counters)?;
+        }
+    }
+    checkpoint::save(&path, &model, &adam, counters)?;
+    curve::draw(&folder.join("denoiser.csv"), &folder.join("denoiser.png"))
+}
+
+fn latents(recipe: &Recipe, folder: &Path, device: &Device, counters: Counters) -> Result<Latents> {
+    let plain = device.clone().without_autodiff();
+    let (vae, _) = autoencoder::trained(recipe, folder, &plain)?;
+    let batches = batches::stream(&recipe.flow, recipe.seed, counters.pictures, recipe.fresh);
+    Ok(Latents::new(vae, plain, batches, recipe.fresh, recipe.seed ^ counters.pictures))
+}
+
+/// A core's part of a batch.
+struct Part {
+    ids: Tensor<2, Int>,
+    mask: Tensor<2>,
+    data: Tensor<4>,
+    noise: Tensor<4>,
+    t: Tensor<1>,
+}
+
+fn parts(batch: LatentBatch, tokenizer: &CaptionTokenizer, recipe: &Recipe, rng: &mut Rng) -> Result<Vec<(f64, Part)>> {
+    let data = batch.latents;
+    let (count, device) = (data.dims()[0], data.device());
+    let mut encode = |caption: &String| {
+        let dropped = rng.chance(recipe.caption_dropout);
+        tokenizer.encode(if dropped { "" } else { caption })
+    };
+    let rows = batch.captions.iter().map(&mut encode).collect::<Result<Vec<_>>>()?;
+    let (ids, mask) = batch_ids(&rows, tokenizer.pad(), &device);
+    let noise = Tensor::random(data.dims(), Distribution::Normal(0.0, 1.0), &device);
+    let times: Vec<f32> = (0..count).map(|_| time(rng, recipe.logit_normal)).collect();
+    let t: Tensor<1> = Tensor::from_data(TensorData::new(times, [count]), &device);
+    let part = |(start, length, share)| {
+        let part = Part {
+            ids: ids.clone().narrow(0, start, length),
+            mask: mask.clone().narrow(0, start, length),
+            data: data.clone().narrow(0, start, length),
+            noise: noise.clone().narrow(0, start, length),
+            t: t.clone().narrow(0, start, length),
+        };
+        (share, part)
+    };
+    Ok(split(count).into_iter().map(part).collect())
+}
+
+/// Mean squared error of the velocity at x_t = t·data + (1 − t)·noise.
+fn loss(model: &TextToLatent, part: Part, sequence: &Sequence) -> Tensor<1> {
+    let caption = Caption { features: model.text.forward(part.ids), mask: part.mask };
+    let count = part.data.dims()[0];
+    let weight = part.t.clone().reshape([count, 1, 1, 1]); // [B, 1, 1, 1]
+    let x = part.data.clone() * weight.clone() + part.noise.clone() * (weight * -1.0 + 1.0);
+    let error = model.denoiser.forward(x, part.t, &caption, sequence) - (part.data - part.noise);
+    (error.clone() * error).mean()
+}
+
+/// A time in 0 … 1: logit-normal with the given probability (the middle of the path, where shape is decided),
+/// else uniform.
+fn time(rng: &mut Rng, logit_normal: f32) -> f32 {
+    if !rng.chance(logit_normal) {
+        return rng.uniform();
+    }
+    let (u, v) = (rng.uniform().max(1e-7), rng.uniform());
+    let normal = (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos();
+    1.0 / (1.0 + (-normal).exp())
+}

@@ -1,0 +1,12 @@
+//! The trainer: autoencoder first, then text encoder and Flag-DiT together, from one recipe and one seed.
+
+pub mod autoencoder;
+pub mod batches;
+pub mod checkpoint;
+pub mod curve;
+pub mod denoiser;
+pub mod latents;
+pub mod optimizer;
+pub mod parallel;
+pub mod recipe;
+pub mod schedule;

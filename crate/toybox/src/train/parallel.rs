@@ -1,0 +1,88 @@
+//! Data parallelism on the cores of one machine: every core takes a part of the batch through the whole network.
+//!
+//! Burn's CPU backend spreads single operations over the cores; those of a small network are too short for that,
+//! and a third of the machine stays idle. Parts of a batch never wait for each other.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Gradients, Tensor},
+};
+use rayon::prelude::*;
+
+use super::optimizer::Path;
+
+/// Gradients by parameter name, flat, on the plain device.
+pub type GradientMap = BTreeMap<String, Tensor<1>>;
+
+/// The mean loss over `parts`, and its gradients. Every part counts by its `weight`, which sum to one.
+pub fn gradients<M, P>(
+    model: &M,
+    device: &Device,
+    parts: Vec<(f64, P)>,
+    loss: impl Fn(&M, P) -> Tensor<1> + Sync,
+) -> (f64, GradientMap)
+where
+    M: Module + Send,
+    P: Send,
+{
+    // A fork has leaves of its own: parts that shared them would share a graph, and wait for its lock.
+    let fork = |(weight, part)| (weight, part, model.clone().fork(device));
+    let forks: Vec<_> = parts.into_iter().map(fork).collect();
+    let of_part = |(weight, part, model): (f64, P, M)| {
+        let loss = loss(&model, part) * weight;
+        let value = f64::from(loss.clone().inner().into_scalar::<f32>());
+        (value, collect(&model, &loss.backward()))
+    };
+    let results: Vec<_> = forks.into_par_iter().map(of_part).collect();
+    results.into_iter().reduce(add).unwrap_or_default()
+}
+
+fn add((loss, mut sum): (f64, GradientMap), (other, more): (f64, GradientMap)) -> (f64, GradientMap) {
+    for (name, gradient) in more {
+        let total = match sum.remove(&name) {
+            Some(present) => present + gradient,
+            None => gradient,
+        };
+        sum.insert(name, total);
+    }
+    (loss + other, sum)
+}
+
+/// Splits `count` items among the cores: start, length and share of every part.
+pub fn split(count: usize) -> Vec<(usize, usize, f64)> {
+    let cores = rayon::current_num_threads().clamp(1, count.max(1));
+    let bound = |part: usize| count * part / cores;
+    let part = |i: usize| (bound(i), bound(i + 1) - bound(i), (bound(i + 1) - bound(i)) as f64 / count as f64);
+    (0..cores).map(part).collect()
+}
+
+struct Collect<'a> {
+    gradients: &'a Gradients,
+    path: Path,
+    map: GradientMap,
+}
+
+fn collect<M: Module>(model: &M, gradients: &Gradients) -> GradientMap {
+    let mut collect = Collect { gradients, path: Path::default(), map: GradientMap::new() };
+    model.visit(&mut collect);
+    collect.map
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad(self.gradients) {
+            let length = gradient.dims().iter().product::<usize>();
+            self.map.insert(self.path.name(), gradient.reshape([length])); // [all]
+        }
+    }
+}

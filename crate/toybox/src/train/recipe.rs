@@ -1,0 +1,89 @@
+//! What is trained and how: a JSON file, so that a recipe is data.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use flagdit::{decode::vae::VaeConfig, model::FlagDitConfig, text::language_model::LanguageModelConfig};
+use serde::{Deserialize, Serialize};
+
+/// A whole recipe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Decides every random number of the training.
+    pub seed: u64,
+    /// The autoencoder's shape; `scaling_factor` and `shift_factor` are measured after its training.
+    pub vae: VaeConfig,
+    /// The text encoder's shape; `vocab_size` is an upper bound for the tokenizer.
+    pub text: LanguageModelConfig,
+    /// The Flag-DiT's shape.
+    pub denoiser: FlagDitConfig,
+    /// How the autoencoder is trained.
+    pub autoencoder: Stage,
+    /// Weight of the mean KL divergence of a latent value against the mean error of a pixel value.
+    pub kl_weight: f64,
+    /// How the Flag-DiT is trained.
+    pub flow: Stage,
+    /// Share of captions that are dropped, so that guidance has an unconditional model.
+    pub caption_dropout: f32,
+    /// Share of times drawn from a logit-normal; the others are uniform.
+    pub logit_normal: f32,
+    /// Share of a batch that is rendered anew; the others come again from the last rendered ones.
+    pub fresh: f32,
+    /// Decay of the averaged weights.
+    pub ema: f64,
+}
+
+/// One stage of the training.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Pictures to see in all.
+    pub pictures: u64,
+    /// Pictures a step at the first size of `sizes`; others get as many as have the same area.
+    pub batch: usize,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Pictures over which the rate rises.
+    pub warmup: u64,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f64,
+    /// Sizes with their share of the steps: width, height, weight.
+    pub sizes: Vec<(u32, u32, f32)>,
+    /// Share of the pictures that come from the simple curriculum, at the start and at the end.
+    pub simple: (f32, f32),
+}
+
+impl Recipe {
+    /// Reads a recipe.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("recipe {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("recipe {}", path.display()))
+    }
+}
+
+impl Stage {
+    /// How far the training is, 0 to 1.
+    pub fn progress(&self, pictures: u64) -> f32 {
+        (pictures as f32 / self.pictures as f32).min(1.0)
+    }
+
+    /// The share of simple scenes after `pictures`.
+    pub fn simple_share(&self, pictures: u64) -> f32 {
+        self.simple.0 + (self.simple.1 - self.simple.0) * self.progress(pictures)
+    }
+
+    /// The size of the next batch and how many pictures it holds.
+    pub fn draw_size(&self, rng: &mut crate::world::Rng) -> (u32, u32, usize) {
+        let total: f32 = self.sizes.iter().map(|size| size.2).sum();
+        let mut left = rng.uniform() * total;
+        let (first_width, first_height, _) = self.sizes[0];
+        let chosen = self.sizes.iter().find(|size| {
+            left -= size.2;
+            left <= 0.0
+        });
+        let &(width, height, _) = chosen.unwrap_or(&self.sizes[0]);
+        let batch = self.batch * (first_width * first_height) as usize / (width * height) as usize;
+        (width, height, batch.max(1))
+    }
+}

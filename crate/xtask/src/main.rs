@@ -1,0 +1,42 @@
+//! `cargo xtask <command>`: what a build needs beyond cargo itself, written in Rust so that it runs wherever the
+//! project builds. It depends on nothing heavy: it must compile in seconds before anything else can be tried.
+
+mod declared;
+mod install;
+mod markdown;
+mod readme_commands;
+mod readme_tree;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Builds and tests flagdit")]
+struct Args {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs what is missing, then runs every check and every test
+    Test,
+}
+
+fn main() -> ExitCode {
+    let result = Workspace::locate().and_then(|workspace| match Args::parse().command {
+        Task::Test => test::run(&workspace),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Where the repository is, where its builds go, and how a command is run in it.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The repository and the folder that its builds share.
+pub struct Workspace {
+    pub root: PathBuf,
+    target_dir: PathBuf,
+}
+
+impl Workspace {
+    /// The repository that this program was built from.
+    pub fn locate() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+        let root = root.context("crate/xtask is not two folders below the repository's root")?.to_path_buf();
+        let target_dir = target_dir()?;
+        Ok(Self { root, target_dir })
+    }
+
+    /// A command that runs in the root and builds into the shared folder.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target_dir);
+        command
+    }
+
+    /// `cargo` with these arguments.
+    pub fn cargo(&self, args: &[&str]) -> Command {
+        let mut command = self.command("cargo");
+        command.args(args);
+        command
+    }
+}
+
+/// A cold build of Burn takes a quarter of an hour, so unless the user says otherwise the builds go where they outlive
+/// a clean clone. `.ci/run` names the same folder.
+fn target_dir() -> Result<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(chosen) = set("CARGO_TARGET_DIR") {
+        // Cargo takes a relative folder from where it is started, and the commands here start in the root.
+        return Ok(env::current_dir()?.join(chosen));
+    }
+    let cache = set("XDG_CACHE_HOME").or_else(|| env::home_dir().map(|home| home.join(".cache")));
+    Ok(cache
+        .context("neither CARGO_TARGET_DIR, XDG_CACHE_HOME nor a home folder is set: set one")?
+        .join("flagdit/target"))
+}
+
+/// Prints the command line, runs it with its output in plain sight, and fails with the same line.
+pub fn run(command: &mut Command) -> Result<()> {
+    let line = command_line(command);
+    run_as(command, &line)
+}
+
+/// [`run`], for a command that has been printed somewhere in another form than its arguments.
+pub fn run_as(command: &mut Command, line: &str) -> Result<()> {
+    println!("$ {line}");
+    let status = command.status().with_context(|| format!("could not start: {line}"))?;
+    ensure!(status.success(), "failed ({status}): {line}");
+    Ok(())
+}
+
+/// What to type to run it again: its variables, the program, its arguments.
+pub fn command_line(command: &Command) -> String {
+    let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let variables = variables.map(|(name, value)| format!("{}={}", name.display(), quoted(value)));
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted);
+    variables.chain(words).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_can_be_typed_again() {
+        let mut command = Command::new("cargo");
+        command.env("A", "x y").env_remove("B").args(["run", "a star's", ""]);
+        assert_eq!(command_line(&command), r"A='x y' cargo run 'a star'\''s' ''");
+    }
+
+    #[test]
+    fn a_failure_names_the_command_line() {
+        let quiet = std::process::Stdio::null();
+        let error = run(Command::new("cargo").arg("no-such-command").stderr(quiet)).unwrap_err().to_string();
+        assert!(error.contains("cargo no-such-command"), "{error}");
+    }
+}
