@@ -3,14 +3,29 @@
 
 #[cfg(feature = "engine")]
 pub mod decode;
+#[cfg(feature = "engine")]
+pub mod device;
 pub mod error;
+#[cfg(feature = "engine")]
+pub mod modality;
 #[cfg(feature = "engine")]
 pub mod model;
 #[cfg(feature = "engine")]
 pub mod nn;
+pub mod output;
+#[cfg(feature = "engine")]
+pub mod pipeline;
+pub mod progress;
 pub mod quant;
+pub mod request;
 #[cfg(feature = "engine")]
 pub mod sampler;
 #[cfg(feature = "engine")]
 pub mod text;
 pub mod weights;
+
+#[cfg(feature = "engine")]
+pub use device::Device;
+#[cfg(feature = "engine")]
+pub use pipeline::Pipeline;
+pub use request::Request;

@@ -16,8 +16,8 @@ use paths::{Reference, exports, references};
 
 const ROWS: [&[&str]; 10] = [
     &["error"],
-    &["quant", "progress", "request"],
-    &["device"],
+    &["quant", "request"],
+    &["device", "progress"],
     &["kernels", "weights"],
     &["nn"],
     &["model", "text", "decode", "sampler"],

@@ -170,10 +170,10 @@ impl FlagDit {
         let tokens = self.tokens(x.clone().unsqueeze_dim(0), &sequence.layout);
         let [_, count, width] = tokens.dims();
         let mask = Tensor::ones([1, count], &x.device());
-        let pad = self.pad_token.val().reshape([1, 1, width]).expand([1, longest - count, width]); // [1, rest, D]
         if count == longest {
             return (tokens, mask);
         }
+        let pad = self.pad_token.val().reshape([1, 1, width]).expand([1, longest - count, width]); // [1, rest, D]
         let rest = Tensor::zeros([1, longest - count], &x.device());
         (Tensor::cat(vec![tokens, pad], 1), Tensor::cat(vec![mask, rest], 1))
     }

@@ -14,7 +14,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// `file`, which names the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut draft = Draft::create(path)?;
-    draft.file.write_all(bytes).and_then(|()| draft.file.sync_all()).map_err(|error| Error::file(path.display(), &error))?;
+    draft
+        .file
+        .write_all(bytes)
+        .and_then(|()| draft.file.sync_all())
+        .map_err(|error| Error::file(path.display(), &error))?;
     draft.keep()
 }
 

@@ -90,7 +90,11 @@ pub fn request_of(picture: &[u8], name: &str) -> Result<Recorded> {
 fn text(info: &Info<'_>, keyword: &str) -> Result<Option<String>, String> {
     let plain = |chunk: &TEXtChunk| chunk.text.clone();
     if let Some(text) = info.uncompressed_latin1_text.iter().find(|chunk| chunk.keyword == keyword).map(plain) {
-        return if text.len() > MAX_TEXT_BYTES { Err(format!("a {keyword} text of {} bytes", text.len())) } else { Ok(Some(text)) };
+        return if text.len() > MAX_TEXT_BYTES {
+            Err(format!("a {keyword} text of {} bytes", text.len()))
+        } else {
+            Ok(Some(text))
+        };
     }
     let failure = |error: png::DecodingError| format!("a {keyword} text that cannot be read ({error})");
     if let Some(chunk) = info.utf8_text.iter().find(|chunk| chunk.keyword == keyword) {

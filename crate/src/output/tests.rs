@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::request::Request;
 
 fn picture() -> Image {
     let rgb = (0..8 * 4 * 3).map(|index| (index * 7 % 251) as u8).collect();
@@ -92,8 +93,14 @@ fn the_request_comes_back_exactly() {
 fn webui_descriptions_are_written_and_read() {
     let made = settings("a red star");
     let text = parameters::text(&made);
-    assert!(text.starts_with("a red star\nNegative prompt: blue, \"dull\": grey\nSteps: 20, Sampler: midpoint, CFG scale: 4."));
-    assert!(text.contains("Seed: 9007199254740991, Size: 8x4, Time shift: 4, Model: \"toy, box\", Model hash: 0123456789,"));
+    assert!(
+        text.starts_with(
+            "a red star\nNegative prompt: blue, \"dull\": grey\nSteps: 20, Sampler: midpoint, CFG scale: 4."
+        )
+    );
+    assert!(
+        text.contains("Seed: 9007199254740991, Size: 8x4, Time shift: 4, Model: \"toy, box\", Model hash: 0123456789,")
+    );
     let recorded = parameters::parse(&text).unwrap();
     assert_eq!(recorded.request, Recorded::from(made).request);
     assert_eq!((recorded.model.as_deref(), recorded.model_hash.as_deref()), (Some("toy, box"), Some("0123456789")));
@@ -131,8 +138,8 @@ fn pictures_that_claim_too_much_are_refused() {
     let mut huge = png("x");
     huge[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]); // width and height
     assert!(request_of(&huge, "x").is_err());
-    let bomb = with_chunk("flagdit", &" ".repeat(64 << 20));
-    assert!(bomb.len() < 1 << 20);
+    let bomb = with_chunk("flagdit", &" ".repeat(4 << 20));
+    assert!(bomb.len() < 1 << 16);
     assert!(request_of(&bomb, "x").unwrap_err().to_string().contains("flagdit text that cannot be read"));
     let nested = with_chunk("flagdit", &"[".repeat(500_000));
     assert!(request_of(&nested, "x").unwrap_err().to_string().contains("not its settings"));

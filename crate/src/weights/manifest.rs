@@ -100,9 +100,12 @@ pub struct Sampling {
     /// The solver's name.
     pub solver: String,
     /// Guidance scale; 1 is none.
-    pub guidance: f32,
+    pub guidance: f64,
     /// How far time is shifted towards the noisy end; 1 is not at all.
-    pub time_shift: f32,
+    pub time_shift: f64,
+    /// Guidance acts on so many latent channels, the first ones (Lumina: 3); absent: on all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guided_channels: Option<u32>,
 }
 
 /// One file of a model.

@@ -12,7 +12,10 @@ use burn::{
     tensor::{Device, Distribution, Shape, Tensor, TensorData},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    weights::{DenseTensor, Reader},
+};
 
 /// How a parameter starts when a network is trained from nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,6 +64,21 @@ impl Params {
             params.insert(name, shape, values);
         }
         params
+    }
+
+    /// The parameters of a model's component, one after the other onto the device; the component's name and the dot
+    /// after it are taken off their names.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reader::tensor`].
+    pub async fn load(reader: &Reader, component: &str, device: &Device) -> Result<Self> {
+        let mut params = Self::with(Source::Loaded(BTreeMap::new()), device);
+        for name in reader.names_of(component) {
+            let DenseTensor { shape, values } = reader.tensor(name).await?;
+            params.insert(name[component.len() + 1..].to_owned(), shape, values);
+        }
+        Ok(params)
     }
 
     /// Moves one more parameter to the device.

@@ -187,7 +187,7 @@ fn validate_sizes(name: &str, sizes: &Sizes) -> Result<()> {
 }
 
 fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
-    let Sampling { steps, solver, guidance, time_shift } = sampling;
+    let Sampling { steps, solver, guidance, time_shift, guided_channels } = sampling;
     let subject = |field: &str| format!("sampling.{name}.{field}");
     if *steps == 0 {
         return Err(refuse(subject("steps"), "1 or more", steps));
@@ -197,6 +197,9 @@ fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
     }
     if !guidance.is_finite() || *guidance < 0.0 {
         return Err(refuse(subject("guidance"), "0 or more", guidance));
+    }
+    if *guided_channels == Some(0) {
+        return Err(refuse(subject("guided_channels"), "1 or more", 0));
     }
     if !time_shift.is_finite() || *time_shift <= 0.0 {
         return Err(refuse(subject("time_shift"), "more than 0", time_shift));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use burn::tensor::wgpu::wgpu::Backend;
 use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
 use flagdit::weights::params::Params;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -74,32 +75,23 @@ pub fn cpu() -> Target {
     Target { name: "flex".into(), device: Device::flex(), is_gpu: false }
 }
 
-/// wgpu on a software adapter, so that no GPU that happens to be there decides whether tests pass. Where there is none,
-/// `None`, and a test that needs one is skipped, unless FLAGDIT_TEST_ADAPTER asks for it.
+/// wgpu on lavapipe, so that no GPU that happens to be there decides whether tests pass. `cargo xtask test` installs
+/// it; where it is missing, tests that need it fail and say so.
 ///
 /// It is made once a process and never torn down: drivers have crashed there.
-pub fn software_gpu() -> Option<Target> {
-    static TARGET: OnceLock<Option<Target>> = OnceLock::new();
+pub fn software_gpu() -> Target {
+    static TARGET: OnceLock<Target> = OnceLock::new();
     TARGET.get_or_init(init_software_gpu).clone()
 }
 
-fn init_software_gpu() -> Option<Target> {
-    let wanted = std::env::var("FLAGDIT_TEST_ADAPTER").ok();
-    let (device, setup) = match Device::wgpu_options().tasks_max(32).device_kind(DeviceKind::Cpu).init_with_setup() {
-        Ok(found) => found,
-        Err(error) if wanted.is_none() => {
-            eprintln!("SKIPPED, there is no software adapter: {error}");
-            return None;
-        }
-        Err(error) => panic!("FLAGDIT_TEST_ADAPTER={wanted:?}: {error}"),
-    };
-    let name = setup.adapter.get_info().name;
-    match wanted.as_deref() {
-        Some("lavapipe") => assert!(name.contains("llvmpipe"), "lavapipe was asked for, found {name}"),
-        Some(other) => panic!("FLAGDIT_TEST_ADAPTER={other}: expected lavapipe"),
-        None => {}
-    }
-    Some(Target { name: format!("wgpu, {name}"), device, is_gpu: true })
+fn init_software_gpu() -> Target {
+    let options = Device::wgpu_options().tasks_max(32).device_kind(DeviceKind::Cpu);
+    let (device, setup) = options.init_with_setup().unwrap_or_else(|error| panic!("expected lavapipe: {error}"));
+    let info = setup.adapter.get_info();
+    // OpenGL's software adapter is called llvmpipe too.
+    let name = format!("{} by {:?}", info.name, info.backend);
+    assert!(info.name.contains("llvmpipe") && info.backend == Backend::Vulkan, "expected lavapipe, found {name}");
+    Target { name: format!("wgpu, {name}"), device, is_gpu: true }
 }
 
 /// One fixture on one device. It remembers every tensor that was used and every comparison that failed.

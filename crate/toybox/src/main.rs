@@ -1,21 +1,161 @@
 //! The toybox: a procedural world, the trainer of the small model that ships, and its judge.
+
+mod export;
+mod gallery;
+mod judge;
 mod tokenizer;
 mod train;
 mod world;
 
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use export::Quant;
+use gallery::Gallery;
+use train::{autoencoder, denoiser, recipe::Recipe};
+
 // Training makes and drops large tensors thousands of times a second; the system allocator returns them to the
-// kernel each time, which costs a fifth of the run.
+// kernel each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<()> {
-    let recipe = train::recipe::Recipe::read(std::path::Path::new("crate/toybox/recipes/small.json"))?;
-    let folder = std::path::PathBuf::from(std::env::args().nth(1).expect("folder"));
-    let minutes: f64 = std::env::args().nth(2).expect("minutes").parse()?;
-    std::fs::create_dir_all(&folder)?;
-    let device = burn::tensor::Device::flex().autodiff();
-    match std::env::args().nth(3).as_deref() {
-        Some("denoiser") => train::denoiser::train(&recipe, &folder, &device, minutes),
-        _ => train::autoencoder::train(&recipe, &folder, &device, minutes),
+/// Train, export and judge the small model that flagdit ships.
+#[derive(Parser)]
+#[command(name = "toybox", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train from a recipe; resumes a run that exists.
+    Train {
+        /// What to train and how.
+        #[arg(long, default_value = "crate/toybox/recipes/small.json")]
+        recipe: PathBuf,
+        /// Where checkpoints and curves go.
+        #[arg(long, default_value = "runs/small")]
+        run: PathBuf,
+        /// Which part; all: the autoencoder to its end, then the denoiser.
+        #[arg(long, value_enum, default_value_t = Part::All)]
+        part: Part,
+        /// Stop each part after so many minutes, with a checkpoint.
+        #[arg(long, default_value_t = f64::INFINITY)]
+        minutes: f64,
+    },
+    /// Draw what a run's autoencoder keeps of pictures, truth on the left.
+    Reconstruct {
+        /// The recipe of the run.
+        #[arg(long, default_value = "crate/toybox/recipes/small.json")]
+        recipe: PathBuf,
+        /// The run.
+        #[arg(long, default_value = "runs/small")]
+        run: PathBuf,
+        /// The picture to write.
+        #[arg(long, short)]
+        output: PathBuf,
+    },
+    /// Write a run as a model folder.
+    Export {
+        /// The recipe of the run.
+        #[arg(long, default_value = "crate/toybox/recipes/small.json")]
+        recipe: PathBuf,
+        /// The run.
+        #[arg(long, default_value = "runs/small")]
+        run: PathBuf,
+        /// The model folder to make.
+        #[arg(long, short)]
+        output: PathBuf,
+        /// How to store the weights of the blocks.
+        #[arg(long, value_enum, default_value_t = Quant::Q8)]
+        quant: Quant,
+    },
+    /// Generate the judge's captions and count what came out right.
+    Judge {
+        /// The model folder.
+        #[arg(long, default_value = "weights-quantized/toybox")]
+        model: PathBuf,
+        /// The captions, with what they call for.
+        #[arg(long, default_value = "crate/toybox/judge/captions.json")]
+        captions: PathBuf,
+        /// Only the first so many.
+        #[arg(long)]
+        count: Option<usize>,
+        /// Where to generate.
+        #[arg(long, default_value = "cpu")]
+        device: String,
+        /// Also write the table as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// Draw a sheet of samples.
+    Sheet {
+        /// The model folder.
+        #[arg(long, default_value = "weights-quantized/toybox")]
+        model: PathBuf,
+        /// The picture to write.
+        #[arg(long, short)]
+        output: PathBuf,
+        /// Pixels along each side of a sample.
+        #[arg(long, default_value_t = 64)]
+        cell: usize,
+    },
+    /// Write the judge's list of captions anew (only where the world has changed).
+    Captions {
+        /// The list.
+        #[arg(default_value = "crate/toybox/judge/captions.json")]
+        path: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    All,
+    Autoencoder,
+    Denoiser,
+}
+
+fn main() -> Result<()> {
+    match Args::parse().command {
+        Command::Train { recipe, run, part, minutes } => {
+            let recipe = Recipe::read(&recipe)?;
+            std::fs::create_dir_all(&run).with_context(|| format!("run {}", run.display()))?;
+            let device = Device::flex().autodiff();
+            if part != Part::Denoiser {
+                autoencoder::train(&recipe, &run, &device, minutes)?;
+            }
+            if part != Part::Autoencoder {
+                denoiser::train(&recipe, &run, &device, minutes)?;
+            }
+            Ok(())
+        }
+        Command::Reconstruct { recipe, run, output } => {
+            let psnr = train::reconstruct::sheet(&Recipe::read(&recipe)?, &run, &output)?;
+            println!("{psnr:.1} dB");
+            Ok(())
+        }
+        Command::Export { recipe, run, output, quant } => export::export(&Recipe::read(&recipe)?, &run, &output, quant),
+        Command::Judge { model, captions, count, device, json } => {
+            let mut captions = judge::list::read(&captions)?;
+            captions.truncate(count.unwrap_or(usize::MAX));
+            pollster::block_on(async {
+                let mut gallery = Gallery::open(&model, &device).await?;
+                let table = gallery.judge(&captions).await?;
+                println!("{table}");
+                if let Some(path) = json {
+                    let report = serde_json::json!({ "of": gallery.model(), "table": table });
+                    std::fs::write(&path, serde_json::to_string_pretty(&report)?)?;
+                }
+                Ok(())
+            })
+        }
+        Command::Sheet { model, output, cell } => {
+            pollster::block_on(async { Gallery::open(&model, "cpu").await?.sheet(&output, cell).await })
+        }
+        Command::Captions { path } => judge::list::write(&path),
     }
 }

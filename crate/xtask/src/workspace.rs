@@ -1,16 +1,14 @@
-//! Where the repository is, where its builds go, and how a command is run in it.
+//! Where the repository is, and how a command is run in it.
 
-use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The repository and the folder that its builds share.
+/// The repository. Builds go where the caller's cargo puts them: a second folder would compile Burn a second time.
 pub struct Workspace {
     pub root: PathBuf,
-    target_dir: PathBuf,
 }
 
 impl Workspace {
@@ -18,14 +16,13 @@ impl Workspace {
     pub fn locate() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
         let root = root.context("crate/xtask is not two folders below the repository's root")?.to_path_buf();
-        let target_dir = target_dir()?;
-        Ok(Self { root, target_dir })
+        Ok(Self { root })
     }
 
-    /// A command that runs in the root and builds into the shared folder.
+    /// A command that runs in the root.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target_dir);
+        command.current_dir(&self.root);
         command
     }
 
@@ -35,20 +32,6 @@ impl Workspace {
         command.args(args);
         command
     }
-}
-
-/// A cold build of Burn takes a quarter of an hour, so unless the user says otherwise the builds go where they outlive
-/// a clean clone. `.ci/run` names the same folder.
-fn target_dir() -> Result<PathBuf> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(chosen) = set("CARGO_TARGET_DIR") {
-        // Cargo takes a relative folder from where it is started, and the commands here start in the root.
-        return Ok(env::current_dir()?.join(chosen));
-    }
-    let cache = set("XDG_CACHE_HOME").or_else(|| env::home_dir().map(|home| home.join(".cache")));
-    Ok(cache
-        .context("neither CARGO_TARGET_DIR, XDG_CACHE_HOME nor a home folder is set: set one")?
-        .join("flagdit/target"))
 }
 
 /// Prints the command line, runs it with its output in plain sight, and fails with the same line.

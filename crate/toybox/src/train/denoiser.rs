@@ -48,13 +48,6 @@ impl TextToLatent {
             denoiser: FlagDit::new(&recipe.denoiser, &params.child("denoiser"))?,
         })
     }
-
-    /// Captions to features.
-    pub fn caption(&self, captions: &[String], tokenizer: &CaptionTokenizer, device: &Device) -> Result<Caption> {
-        let rows = captions.iter().map(|caption| tokenizer.encode(caption)).collect::<Result<Vec<_>>>()?;
-        let (ids, mask) = batch_ids(&rows, tokenizer.pad(), device);
-        Ok(Caption { features: self.text.forward(ids), mask })
-    }
 }
 
 /// Trains until the recipe's pictures are seen or `minutes` are over; resumes from `folder`.

@@ -9,4 +9,5 @@ pub mod latents;
 pub mod optimizer;
 pub mod parallel;
 pub mod recipe;
+pub mod reconstruct;
 pub mod schedule;

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use flagdit::{decode::vae::VaeConfig, model::FlagDitConfig, text::language_model::LanguageModelConfig};
+use flagdit::{
+    decode::vae::VaeConfig, model::FlagDitConfig, text::language_model::LanguageModelConfig,
+    weights::manifest::Sampling,
+};
 use serde::{Deserialize, Serialize};
 
 /// A whole recipe.
@@ -32,6 +35,8 @@ pub struct Recipe {
     pub fresh: f32,
     /// Decay of the averaged weights.
     pub ema: f64,
+    /// What the manifest states where a request does not say.
+    pub sampling: Sampling,
 }
 
 /// One stage of the training.

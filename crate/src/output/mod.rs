@@ -52,7 +52,9 @@ impl Format {
             None if ending.is_empty() => "no ending".into(),
             None => format!(".{ending}"),
         };
-        Err(Error::bad_request(path.display().to_string()).expected("a name that ends in .png, .webp or .jpg").found(found))
+        Err(Error::bad_request(path.display().to_string())
+            .expected("a name that ends in .png, .webp or .jpg")
+            .found(found))
     }
 
     /// The name of the format as a media type.
@@ -81,7 +83,8 @@ fn kind_of_ending(ending: &str) -> Option<Kind> {
 /// `bad-request` if the picture is larger than the format allows (WebP: 16 384, JPEG: 65 535 pixels a side).
 pub fn encode(image: &Image, format: Format, settings: Option<&Settings>) -> Result<Vec<u8>> {
     let refuse = |reason: String| {
-        Error::bad_request(format!("a picture of {}x{} as {}", image.width, image.height, format.media_type())).found(reason)
+        Error::bad_request(format!("a picture of {}x{} as {}", image.width, image.height, format.media_type()))
+            .found(reason)
     };
     let side = |side: usize| u32::try_from(side).map_err(|error| refuse(error.to_string()));
     let (width, height) = (side(image.width)?, side(image.height)?);

@@ -1,0 +1,191 @@
+//! What can be typed. Meaning is given to it elsewhere: `jobs.rs` makes requests of it.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Text to images with a quantized Flag-DiT, on the GPU or the CPU
+#[derive(Debug, Parser)]
+#[command(name = "flagdit", version, max_term_width = 120)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    /// One line of JSON per event on stdout, errors included
+    #[arg(long, global = true, display_order = 100)]
+    pub json: bool,
+    /// No progress and no summary; errors and warnings only
+    #[arg(long, global = true, display_order = 100)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a picture of a text
+    Generate(Box<GenerateArgs>),
+    /// Show what a model folder consists of, or the request that a picture carries
+    Inspect(InspectArgs),
+    /// Measure how long a picture takes
+    Bench(BenchArgs),
+    /// List the devices, what each can do, and which one `auto` takes
+    Devices,
+    /// Print the completion script of a shell
+    Completions { shell: Shell },
+}
+
+/// The files that are written carry their request: `--from FILE.png` makes the same picture again.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("texts").args(["prompt", "prompts", "from"]).multiple(true).required(true))]
+pub struct GenerateArgs {
+    /// What to make
+    #[arg(conflicts_with = "prompts")]
+    pub prompt: Option<String>,
+    /// The file to write: .png (carries its request), .webp or .jpg
+    #[arg(short, long, value_name = "FILE", required_unless_present = "out_dir", conflicts_with = "out_dir")]
+    pub output: Option<PathBuf>,
+    /// A file with one prompt a line
+    #[arg(long, value_name = "FILE", requires = "out_dir")]
+    pub prompts: Option<PathBuf>,
+    /// Where the pictures of --prompts go, as 0000.png, 0001.png, …
+    #[arg(long, value_name = "DIR", requires = "prompts")]
+    pub out_dir: Option<PathBuf>,
+    /// Repeat the request of this picture; other options override it
+    #[arg(long, value_name = "FILE.png")]
+    pub from: Option<PathBuf>,
+    /// The model folder; weights-quantized/toybox beside the program or in the working tree if absent
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Pixels, WIDTHxHEIGHT; what the model was trained for if absent
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub size: Option<Size>,
+    /// How many pictures of each prompt, with seeds N, N + 1, … (star.png → star-0.png, star-1.png, …)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub count: usize,
+    /// What the picture should not show
+    #[arg(long, value_name = "TEXT")]
+    pub negative: Option<String>,
+    /// Solver intervals, 1 to 1000; evaluations are these × the solver's stages
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub steps: Option<usize>,
+    /// Classifier-free guidance; 1 is none
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
+    pub guidance: Option<f64>,
+    /// euler, midpoint, heun, rk4 or dopri5
+    #[arg(long, value_name = "NAME")]
+    pub solver: Option<String>,
+    /// How far time is shifted towards the noisy end; 1 is not at all
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub time_shift: Option<f64>,
+    /// 0 to 2^53 - 1; random if absent, and printed
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// auto (a real GPU if there is one, else the CPU), gpu, gpu:N or cpu
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: String,
+    /// Write FILE.preview.png after every N steps; it is removed at the end
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub preview_every: usize,
+    /// Do not write the request into the file
+    #[arg(long)]
+    pub no_metadata: bool,
+    /// What to make; this version makes images
+    #[arg(long, value_name = "KIND", value_parser = ["image", "video", "views", "audio"])]
+    pub kind: Option<String>,
+    // Options of the kinds that are to come: refused by name, not as unknown.
+    #[arg(long, hide = true)]
+    pub frames: Option<String>,
+    #[arg(long, hide = true)]
+    pub fps: Option<String>,
+    #[arg(long, hide = true)]
+    pub views: Option<String>,
+    #[arg(long, hide = true)]
+    pub seconds: Option<String>,
+    #[arg(long, hide = true)]
+    pub class: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// A model folder, its manifest.json, or a PNG file
+    pub path: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// The model folder; weights-quantized/toybox beside the program or in the working tree if absent
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Pixels, WIDTHxHEIGHT; what the model was trained for if absent
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub size: Option<Size>,
+    /// Solver intervals; the model's own number if absent
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub steps: Option<usize>,
+    /// auto, gpu, gpu:N or cpu
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: String,
+}
+
+/// Pixels across and down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub width: usize,
+    pub height: usize,
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    let sides = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    let (width, height) = sides.ok_or("expected WIDTHxHEIGHT in pixels, as in 64x64")?;
+    Ok(Size { width, height })
+}
+
+/// The message of clap without usage and pointers to the help, in one line.
+pub fn one_line(message: &str) -> String {
+    let is_aside = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
+    let lines = message.lines().map(str::trim).take_while(|line| !is_aside(line)).filter(|line| !line.is_empty());
+    let text = lines.fold(String::new(), |text, line| match (text.is_empty(), line.starts_with("tip:")) {
+        (true, _) => line.to_owned(),
+        (false, true) => text + "; " + line,
+        (false, false) => text + " " + line,
+    });
+    text.trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(args: &str) -> String {
+        one_line(&Args::try_parse_from(args.split(' ')).unwrap_err().render().to_string())
+    }
+
+    #[test]
+    fn what_is_typed_is_understood() {
+        let args = Args::try_parse_from(["flagdit", "generate", "a star", "-o", "a.png", "--size", "64x32", "--json"])
+            .unwrap();
+        assert!(args.json);
+        let Command::Generate(args) = args.command else { panic!("another command") };
+        assert_eq!(args.size, Some(Size { width: 64, height: 32 }));
+        assert!(Args::try_parse_from(["flagdit", "generate", "--prompts", "p", "--out-dir", "d"]).is_ok());
+        assert!(Args::try_parse_from(["flagdit", "generate", "--from", "a.png", "-o", "b.png"]).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_in_one_line() {
+        assert_eq!(
+            refusal("flagdit generate a -o a.png --size 64"),
+            "invalid value '64' for '--size <WxH>': expected WIDTHxHEIGHT in pixels, as in 64x64"
+        );
+        assert_eq!(
+            refusal("flagdit generate a -o a.png --stepz 4"),
+            "unexpected argument '--stepz' found; tip: a similar argument exists: '--steps'"
+        );
+        assert!(
+            refusal("flagdit generate -o a.png").starts_with("the following required arguments were not provided: ")
+        );
+        assert!(refusal("flagdit generate a --seed -1 -o a.png").starts_with("invalid value '-1' for '--seed <N>'"));
+        for args in ["flagdit generate a", "flagdit generate a --prompts p -o x.png", "flagdit paint"] {
+            assert!(!refusal(args).contains('\n'), "{args}");
+        }
+    }
+}

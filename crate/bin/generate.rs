@@ -1,0 +1,176 @@
+//! `flagdit generate`: every job through the pipeline, its events to the terminal, its picture to a file.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Instant;
+
+use flagdit::device::Device;
+use flagdit::error::{Error, Result};
+use flagdit::output::{self, Recorded};
+use flagdit::pipeline::Pipeline;
+use flagdit::progress::{Event, Image, Output, Stage};
+use futures_util::StreamExt as _;
+use serde_json::json;
+
+use crate::args::GenerateArgs;
+use crate::jobs::{self, Job, Plan};
+use crate::progress_bar::{Progress, Unit};
+use crate::terminal::Terminal;
+use crate::{interrupt, model};
+
+pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
+    let Plan { jobs, from } = jobs::plan(args)?;
+    let folder = model::find(args.model.as_deref())?;
+    pollster::block_on(async {
+        let (mut pipeline, _) = open(&folder, &args.device, terminal).await?;
+        if let Some((picture, recorded)) = from {
+            compare(&picture, &recorded, &pipeline, terminal)?;
+        }
+        if let Some(folder) = &args.out_dir {
+            fs::create_dir_all(folder).map_err(|error| Error::file(folder.display(), &error))?;
+        }
+        for (index, job) in jobs.iter().enumerate() {
+            Run { index, job, has_metadata: !args.no_metadata, terminal }.make(&mut pipeline).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Opens the model in `folder` on the device of that name; also how many milliseconds the model took.
+pub async fn open(folder: &Path, device: &str, terminal: &Terminal) -> Result<(Pipeline, f64)> {
+    let mut progress = Progress::new(terminal);
+    let device = Device::parse(device).await?;
+    if let Some(warning) = device.warning() {
+        progress.aside(|| terminal.warning(warning))?;
+    }
+    progress.begin(format!("loading {}", folder.display()));
+    let start = Instant::now();
+    let pipeline = Pipeline::open(model::source(folder), device).await?;
+    let load_ms = start.elapsed().as_secs_f64() * 1e3;
+    terminal.event(&json!({
+        "type": "ready",
+        "model": pipeline.manifest().name,
+        "modelHash": pipeline.identity(),
+        "device": pipeline.device().name(),
+        "loadMs": load_ms,
+    }))?;
+    Ok((pipeline, load_ms))
+}
+
+/// Says so if the picture whose request is repeated was made by another model.
+fn compare(picture: &Path, recorded: &Recorded, pipeline: &Pipeline, terminal: &Terminal) -> Result<()> {
+    let identity = pipeline.identity();
+    if recorded.model_hash.as_deref().is_some_and(|hash| !hash.is_empty() && identity.starts_with(hash)) {
+        return Ok(());
+    }
+    let short = |hash: &str| hash.chars().take(10).collect::<String>();
+    let theirs = recorded.model.as_deref().unwrap_or("a model that it does not name");
+    let hash = recorded.model_hash.as_deref().map_or("unknown".into(), short);
+    terminal.warning(&format!(
+        "{} was made by {theirs} ({hash}), not by {} ({}): the picture will be another",
+        picture.display(),
+        pipeline.manifest().name,
+        short(identity)
+    ))
+}
+
+/// One job under way.
+struct Run<'a> {
+    index: usize,
+    job: &'a Job,
+    has_metadata: bool,
+    terminal: &'a Terminal,
+}
+
+impl Run<'_> {
+    async fn make(&self, pipeline: &mut Pipeline) -> Result<()> {
+        let start = Instant::now();
+        let mut progress = Progress::new(self.terminal);
+        let preview = Preview { path: self.job.path.with_extension("preview.png"), is_shown: Cell::new(false) };
+        let mut events = pin!(pipeline.generate(self.job.request.clone()));
+        while let Some(event) = events.next().await {
+            let event = event?;
+            interrupt::check()?; // Returning drops the stream, which stops the work.
+            self.tell(&event, &mut progress, &preview)?;
+            if let Event::Done(output) = event {
+                drop(progress);
+                return self.keep(&output, start.elapsed().as_secs_f64());
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, event: &Event, progress: &mut Progress, preview: &Preview) -> Result<()> {
+        let Self { index, terminal, .. } = self;
+        let file = self.job.path.display();
+        match event {
+            Event::Stage(stage) => {
+                match stage {
+                    Stage::Encode => progress.begin(format!("{file}: reading the prompt")),
+                    Stage::Sample => progress.begin(format!("{file}: sampling")),
+                    Stage::Decode => progress.begin(format!("{file}: decoding")),
+                }
+                terminal.event(&json!({ "type": "stage", "index": index, "stage": stage }))
+            }
+            Event::Step { step, steps } => {
+                if *step == 1 {
+                    progress.begin_of(format!("{file}: sampling"), *steps as u64, Unit::Steps);
+                }
+                progress.update(*step as u64, *steps as u64);
+                terminal.event(&json!({ "type": "step", "index": index, "step": step, "steps": steps }))
+            }
+            Event::Warning(message) => progress.aside(|| terminal.warning(message)),
+            Event::Preview(image) => {
+                preview.show(image)?;
+                terminal
+                    .event(&json!({ "type": "preview", "index": index, "file": preview.path.display().to_string() }))
+            }
+            Event::Done(_) => Ok(()),
+        }
+    }
+
+    fn keep(&self, output: &Output, seconds: f64) -> Result<()> {
+        let Self { index, job, has_metadata, terminal } = self;
+        let Output { frames, settings, timings, .. } = output;
+        let image =
+            frames.first().ok_or_else(|| Error::bad_model("the pipeline").expected("a picture").found("none"))?;
+        output::save(image, &job.path, has_metadata.then_some(settings))?;
+        let file = job.path.display();
+        terminal.event(&json!({
+            "type": "done",
+            "index": index,
+            "file": file.to_string(),
+            "seed": settings.seed,
+            "settings": settings,
+            "timings": timings,
+        }))?;
+        terminal.note(&format!(
+            "{file}: {}x{}, seed {}, {} steps of {}, guidance {}, {seconds:.1} s",
+            settings.width, settings.height, settings.seed, settings.steps, settings.solver, settings.guidance
+        ))
+    }
+}
+
+/// The file that shows what is being made; gone when that is done, or given up.
+struct Preview {
+    path: PathBuf,
+    is_shown: Cell<bool>,
+}
+
+impl Preview {
+    fn show(&self, image: &Image) -> Result<()> {
+        output::save(image, &self.path, None)?;
+        self.is_shown.set(true);
+        Ok(())
+    }
+}
+
+impl Drop for Preview {
+    fn drop(&mut self) {
+        if self.is_shown.get() {
+            let _ = fs::remove_file(&self.path); // A preview that stays does no harm.
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The program as a user meets it: built, started, and judged by its exit code, its files and what it prints.
+//!
+//! Everything runs on the CPU with the model that ships; without `weights-quantized/toybox` these tests fail.
+
+#[path = "cli/harness.rs"]
+mod harness;
+#[path = "cli/interrupt.rs"]
+mod interrupt;
+#[path = "cli/models.rs"]
+mod models;
+#[path = "cli/pictures.rs"]
+mod pictures;
+#[path = "cli/requests.rs"]
+mod requests;
+#[path = "cli/tools.rs"]
+mod tools;

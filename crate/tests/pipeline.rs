@@ -1,0 +1,106 @@
+//! The shipped model through the library: the same picture on every device, and an end within one step.
+
+use flagdit::{
+    Device, Pipeline, Request,
+    progress::{Event, Image},
+    weights,
+};
+use futures_util::{StreamExt, pin_mut};
+
+/// Peak signal-to-noise ratio below which two devices would be said to make different pictures, in dB: half a level
+/// of 255 on average.
+const SAME_PICTURE: f64 = 50.0;
+
+fn toybox(device: Device) -> Pipeline {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/weights-quantized/toybox");
+    pollster::block_on(Pipeline::open(weights::folder(folder), device)).expect("the shipped model opens")
+}
+
+fn picture(pipeline: &mut Pipeline, request: Request) -> Image {
+    pollster::block_on(async {
+        let events = pipeline.generate(request);
+        pin_mut!(events);
+        let mut steps = 0;
+        while let Some(event) = events.next().await {
+            match event.expect("every event is good") {
+                Event::Step { step, .. } => {
+                    steps += 1;
+                    assert_eq!(step, steps);
+                }
+                Event::Done(output) => return output.frames.into_iter().next().expect("one picture"),
+                _ => {}
+            }
+        }
+        panic!("no picture came")
+    })
+}
+
+fn psnr(a: &Image, b: &Image) -> f64 {
+    assert_eq!((a.width, a.height), (b.width, b.height));
+    let square = |(&a, &b): (&u8, &u8)| f64::from(i32::from(a) - i32::from(b)).powi(2);
+    let mse = a.rgb.iter().zip(&b.rgb).map(square).sum::<f64>() / a.rgb.len() as f64;
+    10.0 * (255.0 * 255.0 / mse.max(1e-12)).log10()
+}
+
+#[test]
+fn cpu_and_gpu_make_the_same_picture() {
+    let gpu = pollster::block_on(Device::gpu(None)).expect("lavapipe is installed by `cargo xtask test`");
+    let (mut on_cpu, mut on_gpu) = (toybox(Device::cpu()), toybox(gpu));
+    for (seed, (width, height)) in [(7, (64, 64)), (8, (96, 48))] {
+        let request =
+            || Request::image("a large red star on a blue background", width, height).seed(seed).steps(4);
+        let (cpu, gpu) = (picture(&mut on_cpu, request()), picture(&mut on_gpu, request()));
+        let found = psnr(&cpu, &gpu);
+        println!("{width}x{height}, seed {seed}: {found:.1} dB");
+        assert!(found >= SAME_PICTURE, "{width}x{height}: {found:.1} dB");
+    }
+}
+
+#[test]
+fn a_seed_decides_the_picture() {
+    let mut pipeline = toybox(Device::cpu());
+    let mut make = |seed| picture(&mut pipeline, Request::image("a green ring", 64, 64).seed(seed).steps(3));
+    let first = make(1);
+    assert_eq!(first, make(1));
+    assert_ne!(first, make(2));
+}
+
+#[test]
+fn a_dropped_stream_leaves_the_pipeline_usable() {
+    let mut pipeline = toybox(Device::cpu());
+    let request = Request::image("a green ring", 64, 64).seed(1).steps(3);
+    pollster::block_on(async {
+        let events = pipeline.generate(request.clone().steps(1000));
+        pin_mut!(events);
+        while let Some(event) = events.next().await {
+            if matches!(event, Ok(Event::Step { step: 2, .. })) {
+                return;
+            }
+        }
+        panic!("the run ended before its second step");
+    });
+    picture(&mut pipeline, request);
+}
+
+#[test]
+fn previews_come_when_asked_for_and_approach_the_picture() {
+    let mut pipeline = toybox(Device::cpu());
+    let mut request = Request::image("a large yellow heart on black", 64, 64).seed(3).steps(8);
+    request.preview_every = 2;
+    let mut previews = Vec::new();
+    let last = pollster::block_on(async {
+        let events = pipeline.generate(request);
+        pin_mut!(events);
+        while let Some(event) = events.next().await {
+            match event.expect("every event is good") {
+                Event::Preview(image) => previews.push(image),
+                Event::Done(output) => return output.frames[0].clone(),
+                _ => {}
+            }
+        }
+        panic!("no picture came")
+    });
+    let distances: Vec<f64> = previews.iter().map(|preview| psnr(preview, &last)).collect();
+    assert_eq!(distances.len(), 3);
+    assert!(distances[2] > distances[0], "{distances:?}");
+}

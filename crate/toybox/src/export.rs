@@ -1,0 +1,166 @@
+//! A trained run as a model folder: averaged weights, quantized as asked, in the container.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use clap::ValueEnum;
+use flagdit::{
+    quant::Format,
+    text::language_model::LanguageModelConfig,
+    weights::{
+        Manifest, Writer,
+        manifest::{Component, Components, FORMAT, Sizes, VERSION},
+        params::Params,
+        recipe::{Rule, format_for},
+    },
+};
+use serde_json::Value;
+
+use crate::{
+    tokenizer::{CaptionTokenizer, rules},
+    train::{
+        autoencoder,
+        checkpoint::{self, Named},
+        denoiser::TextToLatent,
+        recipe::Recipe,
+    },
+};
+
+/// How the weights of the blocks are stored; the sensitive rest keeps more bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Quant {
+    /// 4 bits, symmetric.
+    Q4,
+    /// 4 bits with a minimum.
+    Q4a,
+    /// 8 bits.
+    Q8,
+    /// Half precision.
+    F16,
+    /// As trained.
+    F32,
+}
+
+impl Quant {
+    fn format(self) -> Format {
+        match self {
+            Self::Q4 => Format::Q4B32,
+            Self::Q4a => Format::Q4AB32,
+            Self::Q8 => Format::Q8B32,
+            Self::F16 => Format::F16,
+            Self::F32 => Format::F32,
+        }
+    }
+
+    /// The formats by name: blocks as asked; modulation, embedders and the token table at 8 bits at least; the
+    /// autoencoder, norms, biases and whatever is narrow at 16.
+    fn recipe(self) -> Vec<Rule> {
+        let rule = |pattern: &str, format| Rule { pattern: pattern.to_owned(), format };
+        if matches!(self, Self::F16 | Self::F32) {
+            return vec![rule("*", self.format())];
+        }
+        let names = ["denoiser.layers.*.attention.w*.weight", "denoiser.layers.*.feed_forward.*.weight"];
+        let text = ["text.layers.*_proj.weight"];
+        let sensitive =
+            ["denoiser.*modulation.linear.weight", "denoiser.*_embedder.linear*.weight", "text.embed_tokens.weight"];
+        let blocks = names.iter().chain(&text).map(|name| rule(name, self.format()));
+        let sensitive = sensitive.iter().map(|name| rule(name, Format::Q8B32));
+        blocks.chain(sensitive).chain([rule("*", Format::F16)]).collect()
+    }
+}
+
+/// Writes the run in `folder` as the model `target`, which must not exist.
+pub fn export(recipe: &Recipe, folder: &Path, target: &Path, quant: Quant) -> Result<()> {
+    let device = Device::flex();
+    let tokenizer = folder.join("tokenizer.json");
+    let vocabulary = CaptionTokenizer::load_or_train(&tokenizer, recipe)?.vocabulary();
+    let (vae, vae_config) = autoencoder::trained(recipe, folder, &device)?;
+    let named = averaged_denoiser(recipe, folder, vocabulary, &device)?;
+    let rules = quant.recipe();
+    let mut writer = Writer::new(target)?;
+    for part in ["text.", "denoiser."] {
+        for (name, shape, values) in named.iter().filter(|(name, ..)| name.starts_with(part)) {
+            add(&mut writer, &rules, name, shape, values)?;
+        }
+    }
+    for (name, shape, values) in checkpoint::parameters(&vae) {
+        add(&mut writer, &rules, &format!("decoders.image.{name}"), &shape, &values)?;
+    }
+    let bytes = std::fs::read(&tokenizer).with_context(|| format!("tokenizer {}", tokenizer.display()))?;
+    writer.add_file("text/tokenizer.json", &bytes)?;
+    let text = LanguageModelConfig { vocab_size: vocabulary, ..recipe.text.clone() };
+    let components = Components {
+        text: component("llama", with_rules(serde_json::to_value(text)?)?, Some("text/tokenizer.json")),
+        denoiser: component("flag-dit", serde_json::to_value(&recipe.denoiser)?, None),
+        decoders: BTreeMap::from([(
+            "image".to_owned(),
+            component("autoencoder-kl", serde_json::to_value(vae_config)?, None),
+        )]),
+    };
+    writer.finish(manifest(recipe, components, rules))?;
+    Ok(())
+}
+
+fn add(writer: &mut Writer, rules: &[Rule], name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+    let format = format_for(rules, name).with_context(|| format!("no rule for {name}"))?;
+    Ok(writer.add(name, shape, values, format)?)
+}
+
+fn averaged_denoiser(recipe: &Recipe, folder: &Path, vocabulary: usize, device: &Device) -> Result<Vec<Named>> {
+    let (params, adam, _) = checkpoint::load(&folder.join("denoiser.safetensors"), device)?;
+    let model = TextToLatent::new(recipe, vocabulary, &params)?;
+    let named = checkpoint::averaged(&model, &adam);
+    // Loading them once shows that the names are whole before anything is written.
+    TextToLatent::new(recipe, vocabulary, &Params::from_values(named.clone(), device))?;
+    Ok(named)
+}
+
+fn component(architecture: &str, config: Value, tokenizer: Option<&str>) -> Component {
+    Component { architecture: architecture.to_owned(), config, tokenizer: tokenizer.map(str::to_owned) }
+}
+
+fn with_rules(mut config: Value) -> Result<Value> {
+    config["prompt"] = serde_json::to_value(rules())?;
+    Ok(config)
+}
+
+fn manifest(recipe: &Recipe, components: Components, rules: Vec<Rule>) -> Manifest {
+    let multiple = (recipe.vae.factor() * recipe.denoiser.patch_size) as u32;
+    let sizes = Sizes { native: vec![64, 64], multiple, max: vec![256, 256] };
+    Manifest {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        name: "toybox".to_owned(),
+        license: "MIT OR Apache-2.0".to_owned(),
+        created_by: format!("flagdit {}", env!("CARGO_PKG_VERSION")),
+        modalities: vec!["image".to_owned()],
+        sizes: BTreeMap::from([("image".to_owned(), sizes)]),
+        components,
+        sampling: BTreeMap::from([("image".to_owned(), recipe.sampling.clone())]),
+        recipe: rules,
+        files: Vec::new(),
+        tensors: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sensitive_tensors_keep_eight_bits_or_more() {
+        let rules = Quant::Q4.recipe();
+        let bits = |name: &str| format_for(&rules, name).map(Format::bits_per_weight);
+        assert_eq!(format_for(&rules, "denoiser.layers.3.attention.wk_y.weight"), Some(Format::Q4B32));
+        assert_eq!(format_for(&rules, "denoiser.layers.3.feed_forward.w2.weight"), Some(Format::Q4B32));
+        assert_eq!(format_for(&rules, "text.layers.0.self_attn.q_proj.weight"), Some(Format::Q4B32));
+        for name in [
+            "denoiser.layers.3.modulation.linear.weight",
+            "denoiser.x_embedder.weight",
+            "decoders.image.decoder.conv_in.weight",
+        ] {
+            assert!(bits(name) >= Some(8.0), "{name}: {:?}", bits(name));
+        }
+    }
+}
