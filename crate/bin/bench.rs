@@ -79,13 +79,14 @@ fn report(pipeline: &Pipeline, load_ms: f64, first: &Measured, runs: &[Measured]
     let first_step = first.step_ms.first().copied().unwrap_or(0.0);
     let step = median(runs.iter().flat_map(|run| run.step_ms.iter().copied()).collect());
     let picture = median(runs.iter().map(|run| run.picture_ms).collect());
+    let gflops = pipeline.step_flops(&first.settings)? / step / 1e6;
     let peak = peak_memory();
     if terminal.is_json() {
         let bench = json!({
             "type": "bench", "model": pipeline.manifest().name, "modelHash": pipeline.identity(),
             "device": device.name(), "deviceKind": device.kind(), "width": width, "height": height, "steps": steps,
             "solver": solver, "guidance": guidance, "tokens": tokens, "runs": runs.len(), "loadMs": load_ms, "firstStepMs": first_step,
-            "stepMs": step, "pictureMs": picture, "peakMemoryBytes": peak,
+            "stepMs": step, "gflops": gflops, "pictureMs": picture, "peakMemoryBytes": peak,
         });
         return terminal.print(&bench.to_string());
     }
@@ -96,6 +97,7 @@ fn report(pipeline: &Pipeline, load_ms: f64, first: &Measured, runs: &[Measured]
         ("load", format!("{load_ms:.0} ms")),
         ("first step", format!("{first_step:.1} ms")),
         ("step", format!("{step:.1} ms (median of {} pictures)", runs.len())),
+        ("denoiser", format!("{gflops:.1} GFLOP/s")),
         ("picture", format!("{picture:.0} ms (median, prompt to pixels)")),
         ("peak memory", peak),
     ] {

@@ -109,6 +109,20 @@ impl Pipeline {
         self.denoiser.sequence(height / pixels, width / pixels, options, self.device.burn()).layout.tokens()
     }
 
+    /// Floating point operations of one solver step of the denoiser ([`crate::model::FlagDitConfig::flops`]); dopri5 is
+    /// counted as if no step were tried twice.
+    ///
+    /// # Errors
+    ///
+    /// `bad-request` if the prompt cannot be encoded.
+    pub fn step_flops(&self, settings: &Settings) -> Result<f64> {
+        let (caption, _) = self.encode(settings)?;
+        let [rows, caption_tokens] = self.run(settings, caption)?.caption.mask.dims();
+        let tokens = self.tokens(settings.width, settings.height);
+        let evaluations = settings.solver.parse::<SolverKind>()?.stages();
+        Ok(evaluations as f64 * self.denoiser.config().flops(rows, tokens, caption_tokens))
+    }
+
     /// Generates, event after event; the last one is [`Event::Done`]. Dropping the stream stops the work within one
     /// solver step.
     pub fn generate(&mut self, request: Request) -> impl Stream<Item = Result<Event>> + '_ {

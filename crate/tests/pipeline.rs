@@ -47,8 +47,7 @@ fn cpu_and_gpu_make_the_same_picture() {
     let gpu = pollster::block_on(Device::gpu(None)).expect("lavapipe is installed by `cargo xtask test`");
     let (mut on_cpu, mut on_gpu) = (toybox(Device::cpu()), toybox(gpu));
     for (seed, (width, height)) in [(7, (64, 64)), (8, (96, 48))] {
-        let request =
-            || Request::image("a large red star on a blue background", width, height).seed(seed).steps(4);
+        let request = || Request::image("a large red star on a blue background", width, height).seed(seed).steps(4);
         let (cpu, gpu) = (picture(&mut on_cpu, request()), picture(&mut on_gpu, request()));
         let found = psnr(&cpu, &gpu);
         println!("{width}x{height}, seed {seed}: {found:.1} dB");

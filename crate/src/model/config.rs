@@ -89,6 +89,21 @@ impl FlagDitConfig {
         if self.learn_sigma { 2 * self.in_channels } else { self.in_channels }
     }
 
+    /// Floating point operations (a multiplication and an addition are two) of one evaluation: `batch` sequences of
+    /// `tokens` tokens, `caption` caption tokens each. Matrix products only; the rest is a few hundredths of it.
+    pub fn flops(&self, batch: usize, tokens: usize, caption: usize) -> f64 {
+        let [b, n, t] = [batch, tokens, caption].map(|count| count as f64);
+        let [d, c, e] = [self.dim, self.cap_feat_dim, self.conditioning_dim()].map(|width| width as f64);
+        let kv = (self.kv_heads() * self.head_dim()) as f64;
+        let projections = n * (2.0 * d * d + 2.0 * d * kv) + t * 2.0 * c * kv;
+        let attention = 2.0 * n * (n + t) * d;
+        let feed_forward = n * 3.0 * d * self.ffn_dim() as f64;
+        let block = projections + attention + feed_forward + 6.0 * e * d;
+        let out = (self.patch_size * self.patch_size * self.out_channels()) as f64;
+        let ends = n * d * (self.patch_dim() as f64 + out) + e * (256.0 + e + c + 2.0 * d);
+        2.0 * b * (self.n_layers as f64 * block + ends)
+    }
+
     /// Refuses what cannot be built, before anything is allocated for it.
     ///
     /// # Errors
@@ -141,4 +156,39 @@ impl FlagDitConfig {
 
 fn field(name: &str) -> Error {
     Error::bad_model(format!("denoiser configuration, {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flops_grow_with_tokens_and_their_square() -> Result<()> {
+        let config: FlagDitConfig = serde_json::from_value(serde_json::json!({
+            "patch_size": 2, "in_channels": 4, "dim": 64, "n_layers": 1, "n_heads": 4, "multiple_of": 32,
+            "norm_eps": 1e-5, "learn_sigma": true, "qk_norm": true, "cap_feat_dim": 48
+        }))
+        .map_err(|error| Error::bad_model(error.to_string()))?;
+        config.check()?;
+        assert_eq!(config.ffn_dim(), 192);
+        let flops = |tokens| config.flops(1, tokens, 0);
+        // Second differences leave the attention: 2 · 2 · D · N² for one head's worth of scores and values.
+        let second = flops(3) - 2.0 * flops(2) + flops(1);
+        assert_eq!(second, 2.0 * 2.0 * 2.0 * 64.0);
+        assert_eq!(config.flops(2, 20, 7), 2.0 * config.flops(1, 20, 7));
+        Ok(())
+    }
+
+    #[test]
+    fn an_impossible_configuration_is_refused_by_name() {
+        let mut config: FlagDitConfig = serde_json::from_value(serde_json::json!({
+            "patch_size": 2, "in_channels": 4, "dim": 64, "n_layers": 1, "n_heads": 4, "multiple_of": 32,
+            "norm_eps": 1e-5, "learn_sigma": true, "qk_norm": true, "cap_feat_dim": 48
+        }))
+        .expect("a configuration");
+        config.n_heads = 5;
+        assert!(config.check().is_err_and(|error| error.to_string().contains("n_heads")));
+        (config.n_heads, config.n_layers) = (4, usize::MAX);
+        assert!(config.check().is_err_and(|error| error.to_string().contains("n_layers")));
+    }
 }

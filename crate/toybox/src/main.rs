@@ -40,6 +40,9 @@ enum Command {
         /// Where checkpoints and curves go.
         #[arg(long, default_value = "runs/small")]
         run: PathBuf,
+        /// Begin with the weights of this model folder, if the run is new.
+        #[arg(long)]
+        init: Option<PathBuf>,
         /// Which part; all: the autoencoder to its end, then the denoiser.
         #[arg(long, value_enum, default_value_t = Part::All)]
         part: Part,
@@ -121,9 +124,12 @@ enum Part {
 
 fn main() -> Result<()> {
     match Args::parse().command {
-        Command::Train { recipe, run, part, minutes } => {
+        Command::Train { recipe, run, init, part, minutes } => {
             let recipe = Recipe::read(&recipe)?;
             std::fs::create_dir_all(&run).with_context(|| format!("run {}", run.display()))?;
+            if let Some(model) = init {
+                train::init::from_model(&model, &run)?;
+            }
             let device = Device::flex().autodiff();
             if part != Part::Denoiser {
                 autoencoder::train(&recipe, &run, &device, minutes)?;

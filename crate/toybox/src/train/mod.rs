@@ -5,6 +5,7 @@ pub mod batches;
 pub mod checkpoint;
 pub mod curve;
 pub mod denoiser;
+pub mod init;
 pub mod latents;
 pub mod optimizer;
 pub mod parallel;
