@@ -7,7 +7,7 @@ mod tokenizer;
 mod train;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -34,12 +34,8 @@ struct Args {
 enum Command {
     /// Train from a recipe; resumes a run that exists.
     Train {
-        /// What to train and how.
-        #[arg(long, default_value = "crate/toybox/recipes/small.json")]
-        recipe: PathBuf,
-        /// Where checkpoints and curves go.
-        #[arg(long, default_value = "runs/small")]
-        run: PathBuf,
+        #[command(flatten)]
+        of: Run,
         /// Begin with the weights of this model folder, if the run is new.
         #[arg(long)]
         init: Option<PathBuf>,
@@ -52,24 +48,16 @@ enum Command {
     },
     /// Draw what a run's autoencoder keeps of pictures, truth on the left.
     Reconstruct {
-        /// The recipe of the run.
-        #[arg(long, default_value = "crate/toybox/recipes/small.json")]
-        recipe: PathBuf,
-        /// The run.
-        #[arg(long, default_value = "runs/small")]
-        run: PathBuf,
+        #[command(flatten)]
+        of: Run,
         /// The picture to write.
         #[arg(long, short)]
         output: PathBuf,
     },
     /// Write a run as a model folder.
     Export {
-        /// The recipe of the run.
-        #[arg(long, default_value = "crate/toybox/recipes/small.json")]
-        recipe: PathBuf,
-        /// The run.
-        #[arg(long, default_value = "runs/small")]
-        run: PathBuf,
+        #[command(flatten)]
+        of: Run,
         /// The model folder to make.
         #[arg(long, short)]
         output: PathBuf,
@@ -115,6 +103,16 @@ enum Command {
     },
 }
 
+#[derive(clap::Args)]
+struct Run {
+    /// What is trained and how.
+    #[arg(long, default_value = "crate/toybox/recipes/small.json")]
+    recipe: PathBuf,
+    /// Where checkpoints and curves are.
+    #[arg(long, default_value = "runs/small")]
+    run: PathBuf,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     All,
@@ -124,27 +122,13 @@ enum Part {
 
 fn main() -> Result<()> {
     match Args::parse().command {
-        Command::Train { recipe, run, init, part, minutes } => {
-            let recipe = Recipe::read(&recipe)?;
-            std::fs::create_dir_all(&run).with_context(|| format!("run {}", run.display()))?;
-            if let Some(model) = init {
-                train::init::from_model(&model, &run)?;
-            }
-            let device = Device::flex().autodiff();
-            if part != Part::Denoiser {
-                autoencoder::train(&recipe, &run, &device, minutes)?;
-            }
-            if part != Part::Autoencoder {
-                denoiser::train(&recipe, &run, &device, minutes)?;
-            }
-            Ok(())
-        }
-        Command::Reconstruct { recipe, run, output } => {
-            let psnr = train::reconstruct::sheet(&Recipe::read(&recipe)?, &run, &output)?;
+        Command::Train { of, init, part, minutes } => train_run(&of, init.as_deref(), part, minutes),
+        Command::Reconstruct { of, output } => {
+            let psnr = train::reconstruct::sheet(&Recipe::read(&of.recipe)?, &of.run, &output)?;
             println!("{psnr:.1} dB");
             Ok(())
         }
-        Command::Export { recipe, run, output, quant } => export::export(&Recipe::read(&recipe)?, &run, &output, quant),
+        Command::Export { of, output, quant } => export::export(&Recipe::read(&of.recipe)?, &of.run, &output, quant),
         Command::Judge { model, captions, count, device, json } => {
             let mut captions = judge::list::read(&captions)?;
             captions.truncate(count.unwrap_or(usize::MAX));
@@ -164,4 +148,20 @@ fn main() -> Result<()> {
         }
         Command::Captions { path } => judge::list::write(&path),
     }
+}
+
+fn train_run(of: &Run, init: Option<&Path>, part: Part, minutes: f64) -> Result<()> {
+    let recipe = Recipe::read(&of.recipe)?;
+    std::fs::create_dir_all(&of.run).with_context(|| format!("run {}", of.run.display()))?;
+    if let Some(model) = init {
+        train::init::from_model(model, &of.run)?;
+    }
+    let device = Device::flex().autodiff();
+    if part != Part::Denoiser {
+        autoencoder::train(&recipe, &of.run, &device, minutes)?;
+    }
+    if part != Part::Autoencoder {
+        denoiser::train(&recipe, &of.run, &device, minutes)?;
+    }
+    Ok(())
 }

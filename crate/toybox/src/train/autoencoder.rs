@@ -1,6 +1,6 @@
 //! Stage one: the autoencoder.
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
 
 use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -12,23 +12,21 @@ use flagdit::{
 use super::{
     batches::{self, Batch},
     checkpoint::{self, Counters},
-    curve,
     optimizer::AdamW,
     parallel::{gradients, split},
+    progress::Progress,
     recipe::Recipe,
     schedule::learning_rate,
 };
 
-/// Steps between two points of the curve.
-const REPORT: u64 = 20;
-/// Steps between two checkpoints.
-const SAVE: u64 = 200;
+/// The extra weight of a pixel that is one unit (half the range) away from the mean colour.
+const SALIENCE: f64 = 8.0;
 
 /// Trains until the recipe's pictures are seen or `minutes` are over; resumes from `folder`.
 pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<()> {
     let path = folder.join("autoencoder.safetensors");
     device.seed(recipe.seed);
-    let (params, mut adam, mut counters) = if path.exists() {
+    let (params, mut adam, counters) = if path.exists() {
         checkpoint::load(&path, device)?
     } else {
         (Params::random(device), AdamW::default(), Counters::default())
@@ -36,30 +34,19 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     let mut model = AutoencoderKl::new(&recipe.vae, &params)?;
     let stage = &recipe.autoencoder;
     let batches = batches::stream(stage, recipe.seed, counters.pictures, 1.0);
-    let (start, before) = (Instant::now(), counters.seconds);
-    let mut losses = Vec::new();
-    while counters.pictures < stage.pictures && start.elapsed().as_secs_f64() < minutes * 60.0 {
+    let mut progress = Progress::new("autoencoder", folder.to_owned(), counters, minutes);
+    while progress.goes_on(stage) {
         let batch = batches.recv()?;
         let parts = parts(&batch, &model, device);
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, recipe.kl_weight));
-        losses.push(loss);
-        let rate = learning_rate(stage, counters.pictures);
+        let rate = learning_rate(stage, progress.counters.pictures);
         model = adam.step(model, gradients, rate, stage.weight_decay, recipe.ema);
-        counters.pictures += batch.size.0 as u64;
-        counters.steps += 1;
-        counters.seconds = before + start.elapsed().as_secs_f64();
-        if counters.steps.is_multiple_of(REPORT) {
-            let loss = losses.drain(..).sum::<f64>() / REPORT as f64;
-            let point = curve::Point { pictures: counters.pictures, loss, rate, seconds: counters.seconds };
-            curve::append(&folder.join("autoencoder.csv"), point)?;
-            println!("autoencoder: {} pictures, loss {loss:.4}, {:.0} s", counters.pictures, counters.seconds);
-        }
-        if counters.steps.is_multiple_of(SAVE) {
-            checkpoint::save(&path, &model, &adam, counters)?;
+        if progress.step(batch.captions.len(), loss, rate)? {
+            checkpoint::save(&path, &model, &adam, progress.counters)?;
         }
     }
-    checkpoint::save(&path, &model, &adam, counters)?;
-    curve::draw(&folder.join("autoencoder.csv"), &folder.join("autoencoder.png"))
+    checkpoint::save(&path, &model, &adam, progress.counters)?;
+    progress.draw()
 }
 
 /// Pictures and noise for their latents.
@@ -85,9 +72,18 @@ fn parts(batch: &Batch, model: &AutoencoderKl, device: &Device) -> Vec<(f64, Par
 fn loss(model: &AutoencoderKl, part: Part, kl_weight: f64) -> Tensor<1> {
     let (mean, log_variance) = model.moments(part.pictures.clone());
     let latent = mean.clone() + (log_variance.clone() * 0.5).exp() * part.noise;
-    let error = model.decode_unscaled(latent) - part.pictures;
+    let error = model.decode_unscaled(latent) - part.pictures.clone();
+    let weight = salience(part.pictures);
     let kl = (mean.clone() * mean + log_variance.clone().exp() - log_variance - 1.0) * 0.5;
-    error.clone().abs().mean() + (error.clone() * error).mean() + kl.mean() * kl_weight
+    ((error.clone().abs() + error.clone() * error) * weight).mean() + kl.mean() * kl_weight
+}
+
+/// How much a pixel counts, `[B, 1, H, W]`, one on average: the more, the farther it is from the picture's mean colour.
+/// Objects cover a tenth of a picture; counted alike, their colours are learned long after the backgrounds'.
+fn salience(pictures: Tensor<4>) -> Tensor<4> {
+    let away = (pictures.clone() - pictures.mean_dim(3).mean_dim(2)).abs().mean_dim(1); // [B, 1, H, W]
+    let weight = away * SALIENCE + 1.0;
+    weight.clone() / weight.mean_dim(3).mean_dim(2)
 }
 
 /// The trained autoencoder, averaged weights, with the scale and shift that make its latents unit normal.

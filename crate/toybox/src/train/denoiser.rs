@@ -1,6 +1,6 @@
 //! Stage two: text encoder and Flag-DiT together, by flow matching (`model.md` §5).
 
-use std::{collections::HashMap, path::Path, time::Instant};
+use std::{collections::HashMap, path::Path};
 
 use anyhow::Result;
 use burn::{
@@ -16,19 +16,14 @@ use flagdit::{
 use super::{
     autoencoder, batches,
     checkpoint::{self, Counters},
-    curve,
     latents::{LatentBatch, Latents},
     optimizer::AdamW,
     parallel::{gradients, split},
+    progress::Progress,
     recipe::Recipe,
     schedule::learning_rate,
 };
 use crate::{tokenizer::CaptionTokenizer, world::Rng};
-
-/// Steps between two points of the curve.
-const REPORT: u64 = 20;
-/// Steps between two checkpoints.
-const SAVE: u64 = 200;
 
 /// What is trained together.
 #[derive(Module, Debug)]
@@ -54,7 +49,7 @@ impl TextToLatent {
 pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<()> {
     let path = folder.join("denoiser.safetensors");
     let tokenizer = CaptionTokenizer::load_or_train(&folder.join("tokenizer.json"), recipe)?;
-    let (params, mut adam, mut counters) = if path.exists() {
+    let (params, mut adam, counters) = if path.exists() {
         checkpoint::load(&path, device)?
     } else {
         device.seed(recipe.seed);
@@ -66,34 +61,23 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     let mut rng = Rng::new(recipe.seed ^ counters.pictures.rotate_left(32));
     let mut sequences = HashMap::new();
     let stage = &recipe.flow;
-    let (start, before) = (Instant::now(), counters.seconds);
-    let mut losses = Vec::new();
-    while counters.pictures < stage.pictures && start.elapsed().as_secs_f64() < minutes * 60.0 {
+    let mut progress = Progress::new("denoiser", folder.to_owned(), counters, minutes);
+    while progress.goes_on(stage) {
         let batch = latents.next(device)?;
-        counters.pictures += batch.captions.len() as u64;
-        counters.steps += 1;
-        let [_, _, height, width] = batch.latents.dims();
+        let ([_, _, height, width], count) = (batch.latents.dims(), batch.captions.len());
         let sequence = sequences
             .entry([height, width])
             .or_insert_with(|| model.denoiser.sequence(height, width, SequenceOptions::default(), device));
         let parts = parts(batch, &tokenizer, recipe, &mut rng)?;
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, sequence));
-        losses.push(loss);
-        let rate = learning_rate(stage, counters.pictures);
+        let rate = learning_rate(stage, progress.counters.pictures);
         model = adam.step(model, gradients, rate, stage.weight_decay, recipe.ema);
-        counters.seconds = before + start.elapsed().as_secs_f64();
-        if counters.steps.is_multiple_of(REPORT) {
-            let loss = losses.drain(..).sum::<f64>() / REPORT as f64;
-            let point = curve::Point { pictures: counters.pictures, loss, rate, seconds: counters.seconds };
-            curve::append(&folder.join("denoiser.csv"), point)?;
-            println!("denoiser: {} pictures, loss {loss:.4}, {:.0} s", counters.pictures, counters.seconds);
-        }
-        if counters.steps.is_multiple_of(SAVE) {
-            checkpoint::save(&path, &model, &adam, counters)?;
+        if progress.step(count, loss, rate)? {
+            checkpoint::save(&path, &model, &adam, progress.counters)?;
         }
     }
-    checkpoint::save(&path, &model, &adam, counters)?;
-    curve::draw(&folder.join("denoiser.csv"), &folder.join("denoiser.png"))
+    checkpoint::save(&path, &model, &adam, progress.counters)?;
+    progress.draw()
 }
 
 fn latents(recipe: &Recipe, folder: &Path, device: &Device, counters: Counters) -> Result<Latents> {

@@ -9,6 +9,9 @@ pub mod init;
 pub mod latents;
 pub mod optimizer;
 pub mod parallel;
+pub mod progress;
 pub mod recipe;
 pub mod reconstruct;
 pub mod schedule;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! How far a stage of the training is: when it ends, what it reports, when it is saved.
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::Result;
+
+use super::{checkpoint::Counters, curve, recipe::Stage};
+
+/// Steps between two points of the curve.
+const REPORT: u64 = 20;
+/// Steps between two checkpoints.
+const SAVE: u64 = 200;
+
+/// One stage's progress in this process.
+pub struct Progress {
+    /// Over all processes that worked on the run.
+    pub counters: Counters,
+    name: &'static str,
+    folder: PathBuf,
+    minutes: f64,
+    start: Instant,
+    before: f64,
+    losses: Vec<f64>,
+}
+
+impl Progress {
+    /// Of the stage `name`, whose files lie in `folder`, from where `counters` say it stands, for so many minutes.
+    pub fn new(name: &'static str, folder: PathBuf, counters: Counters, minutes: f64) -> Self {
+        Self { before: counters.seconds, counters, name, folder, minutes, start: Instant::now(), losses: Vec::new() }
+    }
+
+    /// Whether there are pictures and minutes left.
+    pub fn goes_on(&self, stage: &Stage) -> bool {
+        self.counters.pictures < stage.pictures && self.start.elapsed().as_secs_f64() < self.minutes * 60.0
+    }
+
+    /// Counts a step; true if a checkpoint is due.
+    pub fn step(&mut self, pictures: usize, loss: f64, rate: f64) -> Result<bool> {
+        self.losses.push(loss);
+        self.counters.pictures += pictures as u64;
+        self.counters.steps += 1;
+        self.counters.seconds = self.before + self.start.elapsed().as_secs_f64();
+        if self.counters.steps.is_multiple_of(REPORT) {
+            let Counters { pictures, seconds, .. } = self.counters;
+            let loss = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
+            self.losses.clear();
+            curve::append(&self.file("csv"), curve::Point { pictures, loss, rate, seconds })?;
+            println!("{}: {pictures} pictures, loss {loss:.4}, {seconds:.0} s", self.name);
+        }
+        Ok(self.counters.steps.is_multiple_of(SAVE))
+    }
+
+    /// Draws the curve.
+    pub fn draw(&self) -> Result<()> {
+        let csv = self.file("csv");
+        // A run that was resumed after its end has nothing to add.
+        if csv.exists() { curve::draw(&csv, &self.file("png")) } else { Ok(()) }
+    }
+
+    fn file(&self, ending: &str) -> PathBuf {
+        self.folder.join(self.name).with_extension(ending)
+    }
+}

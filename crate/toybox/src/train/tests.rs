@@ -1,0 +1,122 @@
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Distribution, Tensor};
+use flagdit::{decode::vae::AutoencoderKl, weights::params::Params};
+
+use super::{
+    checkpoint::{self, Counters, parameters},
+    optimizer::AdamW,
+    parallel::{gradients, split},
+    recipe::{Recipe, Stage},
+    schedule::learning_rate,
+};
+
+/// Sums of a few thousand f32 products, added in another order.
+const ROUNDING: f32 = 1e-4;
+
+fn recipe() -> Recipe {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("recipes/small.json");
+    let mut recipe = Recipe::read(&path).expect("the committed recipe");
+    recipe.vae.block_out_channels = vec![4, 8];
+    recipe
+}
+
+fn autoencoder(device: &Device) -> AutoencoderKl {
+    AutoencoderKl::new(&recipe().vae, &Params::random(device)).expect("a tiny autoencoder")
+}
+
+fn pictures(count: usize, device: &Device) -> Tensor<4> {
+    Tensor::random([count, 3, 8, 8], Distribution::Normal(0.0, 1.0), device)
+}
+
+fn reconstruction(model: &AutoencoderKl, pictures: Tensor<4>) -> Tensor<1> {
+    let error = model.decode(model.encode(pictures.clone())) - pictures;
+    (error.clone() * error).mean()
+}
+
+#[test]
+fn parts_of_a_batch_give_the_gradients_of_the_whole() {
+    let device = Device::flex().autodiff();
+    let (model, batch) = (autoencoder(&device), pictures(6, &device));
+    let (whole, expected) = gradients(&model, &device, vec![(1.0, batch.clone())], reconstruction);
+    let parts = [(0, 4, 4.0 / 6.0), (4, 2, 2.0 / 6.0)].map(|(at, n, share)| (share, batch.clone().narrow(0, at, n)));
+    let (sum, found) = gradients(&model, &device, parts.to_vec(), reconstruction);
+    assert!((whole - sum).abs() < f64::from(ROUNDING), "{whole} {sum}");
+    assert_eq!(found.len(), parameters(&model).len());
+    for (name, gradient) in found {
+        let scale = expected[&name].clone().abs().max().into_scalar::<f32>().max(1e-3);
+        let error = (gradient - expected[&name].clone()).abs().max().into_scalar::<f32>();
+        assert!(error < ROUNDING * scale, "{name}: {error} of {scale}");
+    }
+}
+
+#[test]
+fn every_item_is_in_exactly_one_part() {
+    for count in 1..40 {
+        let parts = split(count);
+        let mut next = 0;
+        for &(start, length, _) in &parts {
+            assert_eq!(start, next);
+            assert!(length > 0);
+            next += length;
+        }
+        assert_eq!(next, count);
+        assert!((parts.iter().map(|part| part.2).sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn the_first_step_goes_by_the_learning_rate_against_the_gradient() {
+    let device = Device::flex().autodiff();
+    let model = autoencoder(&device);
+    let before = parameters(&model);
+    let (_, gradients) = gradients(&model, &device, vec![(1.0, pictures(4, &device))], reconstruction);
+    let signs: std::collections::BTreeMap<_, _> =
+        gradients.iter().map(|(name, g)| (name.clone(), checkpoint::values(g.clone()))).collect();
+    let after = parameters(&AdamW::default().step(model, gradients, 1e-2, 0.0, 0.9));
+    for ((name, _, old), (_, _, new)) in before.iter().zip(&after) {
+        for ((old, new), gradient) in old.iter().zip(new).zip(&signs[name]) {
+            // Bias-corrected moments of one step are g and g², so the step is the rate, unless g drowns in epsilon.
+            if gradient.abs() > 1e-4 {
+                assert!((old - new - 1e-2 * gradient.signum()).abs() < 1e-4, "{name}: {old} {new} {gradient}");
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_lower_the_loss_and_a_checkpoint_goes_on_where_it_stopped() {
+    let device = Device::flex().autodiff();
+    let batch = pictures(4, &device);
+    let (mut model, mut adam) = (autoencoder(&device), AdamW::default());
+    let mut step = |model: AutoencoderKl, adam: &mut AdamW| {
+        let (loss, gradients) = gradients(&model, &device, vec![(1.0, batch.clone())], reconstruction);
+        (adam.step(model, gradients, 3e-3, 0.01, 0.9), loss)
+    };
+    let mut losses = Vec::new();
+    for _ in 0..12 {
+        let loss;
+        (model, loss) = step(model, &mut adam);
+        losses.push(loss);
+    }
+    assert!(losses[11] < losses[0], "{losses:?}");
+
+    let path = std::env::temp_dir().join(format!("toybox-checkpoint-{}.safetensors", std::process::id()));
+    let counters = Counters { pictures: 48, steps: 12, seconds: 1.5 };
+    checkpoint::save(&path, &model, &adam, counters).expect("a checkpoint is written");
+    let (params, mut resumed_adam, found) = checkpoint::load(&path, &device).expect("and read");
+    std::fs::remove_file(&path).expect("it was there");
+    assert_eq!(found, counters);
+    let resumed = AutoencoderKl::new(&recipe().vae, &params).expect("every tensor is there");
+    let (expected, found) = (step(model, &mut adam).0, step(resumed, &mut resumed_adam).0);
+    assert_eq!(parameters(&expected), parameters(&found));
+}
+
+#[test]
+fn the_rate_rises_then_falls() {
+    let stage: Stage = Stage { pictures: 1000, warmup: 100, learning_rate: 1.0, ..recipe().flow };
+    let rate = |pictures| learning_rate(&stage, pictures);
+    assert!(rate(0) < 0.02 && rate(49) < rate(99));
+    assert!(rate(99) > 0.9 && rate(500) < rate(200) && rate(1000) < 0.03);
+    assert_eq!(rate(1000), rate(5000));
+}
