@@ -40,7 +40,7 @@ impl ResnetBlock {
             norm1: GroupNorm::new(input, groups, EPSILON, &params.child("norm1")),
             conv1: Conv2d::new(input, output, 3, &params.child("conv1")),
             norm2: GroupNorm::new(output, groups, EPSILON, &params.child("norm2")),
-            conv2: Conv2d::new(output, output, 3, &params.child("conv2")),
+            conv2: Conv2d::residual(output, &params.child("conv2")),
             conv_shortcut: (input != output).then(|| Conv2d::new(input, output, 1, &params.child("conv_shortcut"))),
         }
     }
@@ -75,13 +75,13 @@ pub struct AttentionBlock {
 impl AttentionBlock {
     /// Over `channels`.
     pub fn new(channels: usize, groups: usize, params: &Params) -> Self {
-        let linear = |name| Linear::new(channels, channels, Init::Xavier, &params.child(name));
+        let linear = |name, init| Linear::new(channels, channels, init, &params.child(name));
         Self {
             group_norm: GroupNorm::new(channels, groups, EPSILON, &params.child("group_norm")),
-            to_q: linear("to_q"),
-            to_k: linear("to_k"),
-            to_v: linear("to_v"),
-            to_out: linear("to_out"),
+            to_q: linear("to_q", Init::Xavier),
+            to_k: linear("to_k", Init::Xavier),
+            to_v: linear("to_v", Init::Xavier),
+            to_out: linear("to_out", Init::Zeros),
         }
     }
 

@@ -21,8 +21,17 @@ pub struct Conv2d {
 impl Conv2d {
     /// Kernel `kernel`, stride 1, padded so that the area stays.
     pub fn new(input: usize, output: usize, kernel: usize, params: &Params) -> Self {
+        Self::starting(input, output, kernel, Init::Lecun, params)
+    }
+
+    /// [`Self::new`] with weights that start at zero: the end of a residual branch.
+    pub fn residual(channels: usize, params: &Params) -> Self {
+        Self::starting(channels, channels, 3, Init::Zeros, params)
+    }
+
+    fn starting(input: usize, output: usize, kernel: usize, init: Init, params: &Params) -> Self {
         Self {
-            weight: params.tensor("weight", [output, input, kernel, kernel], Init::Kaiming),
+            weight: params.tensor("weight", [output, input, kernel, kernel], init),
             bias: params.tensor("bias", [output], Init::Zeros),
             stride: 1,
             padding: kernel / 2,
