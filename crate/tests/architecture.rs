@@ -127,7 +127,7 @@ fn a_forbidden_edge_is_found_however_it_is_written() {
 fn sideways_and_unknown_are_forbidden_and_the_sampler_knows_least() {
     assert_eq!(found("text.rs", "use crate::decode::Vae;"), ["1 decode"]);
     assert_eq!(
-        found("sampler/solver.rs", "use crate::progress::P;\nuse crate::nn::Linear;\nuse crate::device::D;"),
+        found("sampler/solver.rs", "use crate::request::R;\nuse crate::nn::Linear;\nuse crate::device::D;"),
         ["2 nn", "3 device"]
     );
     assert_eq!(found("nn.rs", "use crate::helpers::f;\nuse crate::*;"), ["1 helpers", "2 *"]);

@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::quant::{Format, Layout};
+use crate::request::MAX_GUIDANCE;
 use crate::weights::digest::chunk_count;
 use crate::weights::manifest::{Component, FileEntry, Manifest, Sampling, Sizes, TensorEntry};
 use crate::weights::{MANIFEST, path};
@@ -195,8 +196,8 @@ fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
     if solver.is_empty() {
         return Err(refuse(subject("solver"), "a name", "none"));
     }
-    if !guidance.is_finite() || *guidance < 0.0 {
-        return Err(refuse(subject("guidance"), "0 or more", guidance));
+    if !(0.0..=MAX_GUIDANCE).contains(guidance) {
+        return Err(refuse(subject("guidance"), format!("0 to {MAX_GUIDANCE}"), guidance));
     }
     if *guided_channels == Some(0) {
         return Err(refuse(subject("guided_channels"), "1 or more", 0));

@@ -89,7 +89,7 @@ fn steps_lower_the_loss_and_a_checkpoint_goes_on_where_it_stopped() {
     let device = Device::flex().autodiff();
     let batch = pictures(4, &device);
     let (mut model, mut adam) = (autoencoder(&device), AdamW::default());
-    let mut step = |model: AutoencoderKl, adam: &mut AdamW| {
+    let step = |model: AutoencoderKl, adam: &mut AdamW| {
         let (loss, gradients) = gradients(&model, &device, vec![(1.0, batch.clone())], reconstruction);
         (adam.step(model, gradients, 3e-3, 0.01, 0.9), loss)
     };
