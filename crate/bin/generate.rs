@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 use flagdit::device::Device;
@@ -11,7 +13,7 @@ use flagdit::error::{Error, Result};
 use flagdit::output::{self, Recorded};
 use flagdit::pipeline::Pipeline;
 use flagdit::progress::{Event, Image, Output, Stage};
-use futures_util::StreamExt as _;
+use futures_util::Stream as _;
 use serde_json::json;
 
 use crate::args::GenerateArgs;
@@ -90,9 +92,16 @@ impl Run<'_> {
         let mut progress = Progress::new(self.terminal);
         let preview = Preview { path: self.job.path.with_extension("preview.png"), is_shown: Cell::new(false) };
         let mut events = pin!(pipeline.generate(self.job.request.clone()));
-        while let Some(event) = events.next().await {
-            let event = event?;
-            interrupt::check()?; // Returning drops the stream, which stops the work.
+        // Looking at each poll, not only at each event: one step may take thousands of evaluations. Returning drops the
+        // stream, which stops the work.
+        let mut next = async || {
+            poll_fn(|context| match interrupt::check() {
+                Ok(()) => events.as_mut().poll_next(context).map(Option::transpose),
+                Err(error) => Poll::Ready(Err(error)),
+            })
+            .await
+        };
+        while let Some(event) = next().await? {
             self.tell(&event, &mut progress, &preview)?;
             if let Event::Done(output) = event {
                 drop(progress);

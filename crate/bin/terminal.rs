@@ -28,6 +28,7 @@ impl Terminal {
 
     /// Prints what was asked for. A reader that went away (`| head -1`) is no failure.
     pub fn print(&self, text: &str) -> Result<()> {
+        let text = printable(text);
         let mut stdout = stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != IoErrorKind::BrokenPipe => Err(Error::file("standard output", &error)),
@@ -57,8 +58,14 @@ impl Terminal {
     }
 }
 
+/// Text from models and pictures must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
 /// One line, whatever a message quotes. A closed stderr is no reason to stop.
 fn to_stderr(what: &str, message: &str) {
     let message = message.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
+    let message = printable(&message);
     let _ = writeln!(std::io::stderr(), "{what}: {message}");
 }

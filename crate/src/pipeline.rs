@@ -1,18 +1,16 @@
 //! A prompt's way to a picture. The verbs of [`Pipeline::generate`] stand in the order in which they run.
 
-use std::{cell::RefCell, rc::Rc, time::Instant};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll, time::Instant};
 
 use async_stream::try_stream;
 use burn::tensor::{Tensor, TensorData};
 use futures_core::Stream;
-use serde::de::DeserializeOwned;
 
 use crate::{
-    decode::vae::AutoencoderKl,
     device::Device,
     error::{Error, Result},
     modality,
-    model::{Caption, FlagDit, Sequence, SequenceOptions},
+    model::{Caption, Sequence, SequenceOptions},
     progress::{Event, Image, Output, Settings, Stage, Timings},
     request::{Kind, Request},
     sampler::{
@@ -22,25 +20,22 @@ use crate::{
         schedule::time_grid,
         solver::{Solver, SolverKind},
     },
-    text::{
-        language_model::{LanguageModel, batch_ids},
-        tokenizer::{Tokenizer, TokenizerRules},
-    },
+    text::language_model::batch_ids,
     weights::{
         ByteSource, Reader,
-        manifest::{Component, Manifest, Sampling},
-        params::Params,
+        manifest::{Manifest, Sampling},
     },
 };
+
+mod parts;
+
+use parts::Parts;
 
 /// A model on a device, ready to generate.
 pub struct Pipeline {
     reader: Reader,
     device: Device,
-    tokenizer: Tokenizer,
-    text: LanguageModel,
-    denoiser: FlagDit,
-    vae: AutoencoderKl,
+    parts: Parts,
 }
 
 /// What one run of the sampler needs.
@@ -58,33 +53,8 @@ impl Pipeline {
     /// `bad-model`, `integrity` or `file` that name what was expected and what was found.
     pub async fn open(source: impl ByteSource + 'static, device: Device) -> Result<Self> {
         let reader = Reader::open(Rc::new(source)).await?;
-        let components = &reader.manifest().components;
-        let image = components
-            .decoders
-            .get(Kind::Image.name())
-            .ok_or_else(|| Error::bad_model("components.decoders").expected("an image decoder").found("none"))?;
-        let at = device.burn();
-        let text_config = config("text", "llama", &components.text)?;
-        let tokenizer = tokenizer(&reader, &components.text, &text_config).await?;
-        let text = LanguageModel::new(&text_config, &Params::load(&reader, "text", at).await?)?;
-        let denoiser_config = config("denoiser", "flag-dit", &components.denoiser)?;
-        let denoiser = FlagDit::new(&denoiser_config, &Params::load(&reader, "denoiser", at).await?)?;
-        let vae_config = config("decoders.image", "autoencoder-kl", image)?;
-        let vae = AutoencoderKl::new(&vae_config, &Params::load(&reader, "decoders.image", at).await?)?;
-        let fits = denoiser_config.cap_feat_dim == text_config.hidden_size
-            && denoiser_config.in_channels == vae_config.latent_channels;
-        if !fits {
-            return Err(Error::bad_model("components")
-                .expected("a text encoder and an autoencoder whose widths the denoiser takes")
-                .found(format!(
-                    "features of {} for {}, latents of {} channels for {}",
-                    text_config.hidden_size,
-                    denoiser_config.cap_feat_dim,
-                    vae_config.latent_channels,
-                    denoiser_config.in_channels
-                )));
-        }
-        Ok(Self { reader, device, tokenizer, text, denoiser, vae })
+        let parts = Parts::load(&reader, device.burn()).await?;
+        Ok(Self { reader, device, parts })
     }
 
     /// The model's manifest.
@@ -104,9 +74,9 @@ impl Pipeline {
 
     /// Tokens of the denoiser's sequence for a picture of this size.
     pub fn tokens(&self, width: usize, height: usize) -> usize {
-        let pixels = self.vae.factor();
+        let pixels = self.parts.vae.factor();
         let options = SequenceOptions::default();
-        self.denoiser.sequence(height / pixels, width / pixels, options, self.device.burn()).layout.tokens()
+        self.parts.denoiser.sequence(height / pixels, width / pixels, options, self.device.burn()).layout.tokens()
     }
 
     /// Floating point operations of one solver step of the denoiser ([`crate::model::FlagDitConfig::flops`]); dopri5 is
@@ -120,7 +90,7 @@ impl Pipeline {
         let [rows, caption_tokens] = self.run(settings, caption)?.caption.mask.dims();
         let tokens = self.tokens(settings.width, settings.height);
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
-        Ok(evaluations as f64 * self.denoiser.config().flops(rows, tokens, caption_tokens))
+        Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, tokens, caption_tokens))
     }
 
     /// Generates, event after event; the last one is [`Event::Done`]. Dropping the stream stops the work within one
@@ -148,6 +118,7 @@ impl Pipeline {
             let seen = RefCell::new(None);
             for (step, &t) in grid[1..].iter().enumerate() {
                 let mut velocity = async |x: Tensor<4>, t: f64| {
+                    pause().await;
                     let v = self.velocity(x.clone(), t, &run);
                     seen.replace(Some((x, v.clone(), t)));
                     Ok(v)
@@ -181,6 +152,11 @@ impl Pipeline {
     pub fn settings(&self, request: &Request) -> Result<Settings> {
         request.check()?;
         let kind = request.kind.name();
+        if request.kind != Kind::Image {
+            return Err(Error::bad_request(format!("kind {kind}"))
+                .expected("image, the only kind this version makes")
+                .remedy("ask for an image"));
+        }
         let manifest = self.manifest();
         let (Some(sampling), Some(sizes)) = (manifest.sampling.get(kind), manifest.sizes.get(kind)) else {
             return Err(Error::bad_request(format!("kind {kind}"))
@@ -210,29 +186,29 @@ impl Pipeline {
         let mut warnings = Vec::new();
         let mut rows = Vec::new();
         for (name, text) in [("prompt", &settings.prompt), ("negative prompt", &settings.negative_prompt)] {
-            let encoded = self.tokenizer.encode(text)?;
+            let encoded = self.parts.tokenizer.encode(text)?;
             if let Some(cut) = encoded.cut {
-                let most = self.tokenizer.rules().max_tokens;
+                let most = self.parts.tokenizer.rules().max_tokens;
                 warnings.push(format!("the {name} is longer than {most} tokens; not used: {}", excerpt(&cut)));
             }
             rows.push(encoded.ids);
         }
-        let (ids, mask) = batch_ids(&rows, self.tokenizer.rules().pad, self.device.burn());
-        Ok((Caption { features: self.text.forward(ids), mask }, warnings))
+        let (ids, mask) = batch_ids(&rows, self.parts.tokenizer.rules().pad, self.device.burn());
+        Ok((Caption { features: self.parts.text.forward(ids), mask }, warnings))
     }
 
     /// The noise of this seed, `[1, C, h, w]`.
     fn noise(&self, settings: &Settings) -> Tensor<4> {
-        let factor = self.vae.factor();
-        let shape = [1, self.denoiser.config().in_channels, settings.height / factor, settings.width / factor];
+        let factor = self.parts.vae.factor();
+        let shape = [1, self.parts.denoiser.config().in_channels, settings.height / factor, settings.width / factor];
         let values = noise::normal(settings.seed, 0, shape.iter().product());
         Tensor::from_data(TensorData::new(values, shape), self.device.burn())
     }
 
     fn run(&self, settings: &Settings, caption: Caption) -> Result<Run> {
-        let factor = self.vae.factor();
+        let factor = self.parts.vae.factor();
         let (height, width) = (settings.height / factor, settings.width / factor);
-        let sequence = self.denoiser.sequence(height, width, SequenceOptions::default(), self.device.burn());
+        let sequence = self.parts.denoiser.sequence(height, width, SequenceOptions::default(), self.device.burn());
         let channels = self.manifest().sampling.get(settings.kind.name()).and_then(guided_channels);
         let channels = channels.map_or(GuidedChannels::All, GuidedChannels::First);
         let guidance = Guidance { scale: settings.guidance, channels };
@@ -248,7 +224,7 @@ impl Pipeline {
     fn velocity(&self, x: Tensor<4>, t: f64, run: &Run) -> Tensor<4> {
         let rows = run.caption.mask.dims()[0];
         let time = Tensor::full([rows], t as f32, self.device.burn());
-        let v = self.denoiser.forward(x.repeat_dim(0, rows), time, &run.caption, &run.sequence); // [rows, C, h, w]
+        let v = self.parts.denoiser.forward(x.repeat_dim(0, rows), time, &run.caption, &run.sequence); // [rows, C, h, w]
         if rows == 1 {
             return v;
         }
@@ -256,12 +232,26 @@ impl Pipeline {
     }
 
     async fn decode(&self, latent: Tensor<4>) -> Result<Image> {
-        modality::image::to_image(self.vae.decode(latent)).await
+        modality::image::to_image(self.parts.vae.decode(latent)).await
     }
 }
 
 fn guided_channels(sampling: &Sampling) -> Option<usize> {
     sampling.guided_channels.map(|channels| channels as usize)
+}
+
+/// Lets the caller look up once before every evaluation: dopri5 may need thousands for one step.
+async fn pause() {
+    let mut is_over = false;
+    poll_fn(|context| {
+        if is_over {
+            return Poll::Ready(());
+        }
+        is_over = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
 }
 
 /// The beginning of a text, and how long it is where that is not all.
@@ -276,38 +266,4 @@ fn excerpt(text: &str) -> String {
 
 fn milliseconds(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
-}
-
-/// A component's configuration, if its architecture is the one that is built here.
-fn config<T: DeserializeOwned>(name: &str, architecture: &str, component: &Component) -> Result<T> {
-    if component.architecture != architecture {
-        return Err(Error::bad_model(format!("components.{name}.architecture"))
-            .expected(architecture)
-            .found(component.architecture.clone()));
-    }
-    serde_json::from_value(component.config.clone()).map_err(|error| {
-        Error::bad_model(format!("components.{name}.config"))
-            .expected(format!("the configuration of a {architecture}"))
-            .found(error.to_string())
-    })
-}
-
-/// The tokenizer of the text encoder; its rules stand beside the encoder's configuration, under `prompt`.
-async fn tokenizer(
-    reader: &Reader,
-    component: &Component,
-    config: &crate::text::language_model::LanguageModelConfig,
-) -> Result<Tokenizer> {
-    let subject = "components.text";
-    let path = component
-        .tokenizer
-        .as_deref()
-        .ok_or_else(|| Error::bad_model(subject).expected("the path of a tokenizer").found("none"))?;
-    let rules = component.config.get("prompt").cloned().unwrap_or_default();
-    let rules: TokenizerRules = serde_json::from_value(rules).map_err(|error| {
-        Error::bad_model(format!("{subject}.config.prompt"))
-            .expected("the rules of a tokenizer")
-            .found(error.to_string())
-    })?;
-    Tokenizer::new(&reader.file(path).await?, rules, config.vocab_size)
 }

@@ -34,6 +34,8 @@ impl Kind {
 pub const MAX_STEPS: usize = 1000;
 /// The largest guidance scale.
 pub const MAX_GUIDANCE: f64 = 100.0;
+/// The time shifts that leave a grid of a thousand steps its order.
+pub const TIME_SHIFTS: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
 /// Seeds are exact in JavaScript too: 0 … 2⁵³ − 1.
 pub const MAX_SEED: u64 = (1 << 53) - 1;
 
@@ -63,7 +65,7 @@ pub struct Request {
     /// The solver's name.
     #[serde(default)]
     pub solver: Option<String>,
-    /// Time shift, above 0.
+    /// Time shift, within [`TIME_SHIFTS`].
     #[serde(default)]
     pub time_shift: Option<f64>,
     /// 0 … [`MAX_SEED`].
@@ -132,8 +134,8 @@ impl Request {
             _ => {}
         }
         match self.time_shift {
-            Some(shift) if !(shift > 0.0 && shift <= 1000.0) => {
-                let expected = "above 0, at most 1000, 1 meaning none";
+            Some(shift) if !TIME_SHIFTS.contains(&shift) => {
+                let expected = format!("{} to {}, 1 meaning none", TIME_SHIFTS.start(), TIME_SHIFTS.end());
                 return Err(Error::bad_request("time shift").expected(expected).found(shift.to_string()));
             }
             _ => {}

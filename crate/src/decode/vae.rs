@@ -73,8 +73,14 @@ impl VaeConfig {
         if groups == 0 || self.block_out_channels.iter().any(|width| !width.is_multiple_of(groups)) {
             return Err(field("norm_num_groups").expected("a divisor of every width").found(groups.to_string()));
         }
-        if !(self.scaling_factor.is_finite() && self.scaling_factor > 0.0) {
-            return Err(field("scaling_factor").expected("above 0").found(self.scaling_factor.to_string()));
+        if !(1e-6..=1e6).contains(&self.scaling_factor) {
+            return Err(field("scaling_factor").expected("1e-6 to 1e6").found(self.scaling_factor.to_string()));
+        }
+        match self.shift_factor {
+            Some(shift) if !(-1e6..=1e6).contains(&shift) => {
+                return Err(field("shift_factor").expected("-1e6 to 1e6").found(shift.to_string()));
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -45,13 +45,19 @@ fn nearest(length: usize, multiple: usize, most: usize) -> Vec<usize> {
 ///
 /// # Errors
 ///
-/// `device-lost` if the pixels cannot be read back.
+/// `device-lost` if the pixels cannot be read back, `bad-model` if they are no finite numbers.
 pub async fn to_image(picture: Tensor<4>) -> Result<Image> {
     let [_, _, height, width] = picture.dims();
     let pixels = picture.permute([0, 2, 3, 1]).reshape([height * width * 3]); // [H·W·3]
     let data = pixels.into_data_async().await.map_err(|error| {
         Error::new(ErrorKind::DeviceLost, "picture").expected("pixels from the device").found(error.to_string())
     })?;
+    if !data.iter::<f32>().all(f32::is_finite) {
+        return Err(Error::bad_model("decoded picture")
+            .expected("finite pixels")
+            .found("infinite ones or NaN")
+            .remedy("the autoencoder's weights may be damaged: get the model again"));
+    }
     let level = |value: f32| ((value + 1.0) * 127.5).clamp(0.0, 255.0).round() as u8;
     Ok(Image { width, height, rgb: data.iter::<f32>().map(level).collect() })
 }

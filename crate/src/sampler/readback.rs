@@ -20,7 +20,8 @@ pub(super) fn magnitude<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 
 /// Fails unless every element of `x`, the state at time `t`, is a finite number. Waits for the device.
 ///
-/// The fixed-step solvers never wait for it, so a pipeline asks this once, of the final latent.
+/// The fixed-step solvers never wait for it; a pipeline asks this after every step, which also keeps the device from
+/// running ahead of a caller who may stop.
 ///
 /// # Shapes
 /// - x: any

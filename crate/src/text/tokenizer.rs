@@ -2,6 +2,9 @@
 
 use crate::error::{Error, Result};
 
+/// The most tokens a prompt may have: attention over them takes memory by their square.
+const MAX_TOKENS: usize = 1024;
+
 /// What surrounds and limits the ids of a prompt; part of the manifest, for every model family has its own.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TokenizerRules {
@@ -46,7 +49,9 @@ impl Tokenizer {
         let refuse = |found: String| {
             Error::bad_model("tokenizer.json").expected("a tokenizer that fits the text encoder").found(found)
         };
-        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| refuse(error.to_string()))?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| refuse(error.to_string()))?;
+        // The rules say what is cut and padded; what the file says of it may be of any size.
+        inner.with_padding(None).with_truncation(None).map_err(|error| refuse(error.to_string()))?;
         let ids = inner.get_vocab(true).into_values().chain([rules.pad]).chain(rules.bos).chain(rules.eos);
         match ids.max() {
             Some(id) if id as usize >= vocab_size => {
@@ -55,8 +60,8 @@ impl Tokenizer {
             _ => {}
         }
         let around = usize::from(rules.bos.is_some()) + usize::from(rules.eos.is_some());
-        if rules.max_tokens <= around || rules.max_tokens > 1 << 16 {
-            return Err(refuse(format!("max_tokens {} instead of {} to 65536", rules.max_tokens, around + 1)));
+        if rules.max_tokens <= around || rules.max_tokens > MAX_TOKENS {
+            return Err(refuse(format!("max_tokens {} instead of {} to {MAX_TOKENS}", rules.max_tokens, around + 1)));
         }
         Ok(Self { inner, rules })
     }
@@ -80,8 +85,12 @@ impl Tokenizer {
         let around = usize::from(self.rules.bos.is_some()) + usize::from(self.rules.eos.is_some());
         let room = self.rules.max_tokens - around;
         let kept = encoding.get_ids().iter().copied().take(room);
-        let ids = self.rules.bos.into_iter().chain(kept).chain(self.rules.eos).collect();
-        let cut = encoding.get_offsets().get(room).and_then(|&(start, _)| text.get(start..)).map(str::to_owned);
+        let mut ids: Vec<u32> = self.rules.bos.into_iter().chain(kept).chain(self.rules.eos).collect();
+        if ids.is_empty() {
+            ids.push(self.rules.pad); // a caption without tokens has no mean
+        }
+        let rest = |&(start, _): &(usize, usize)| text.get(start..).unwrap_or("its end").to_owned();
+        let cut = encoding.get_offsets().get(room).map(rest);
         Ok(Encoded { ids, cut })
     }
 }

@@ -124,14 +124,6 @@ impl Params {
         Param::uninitialized(ParamId::new(), zeros, self.device.clone(), false, Shape::from(shape))
     }
 
-    /// Whether the parameter `name` exists (always, when parameters are random).
-    pub fn has(&self, name: &str) -> bool {
-        match &self.store.borrow().source {
-            Source::Random => true,
-            Source::Loaded(map) => map.contains_key(&format!("{}{name}", self.prefix)),
-        }
-    }
-
     /// Ends the construction of the network `subject`.
     ///
     /// # Errors
@@ -214,7 +206,6 @@ mod tests {
     fn exactly_what_is_called_for_is_accepted() {
         let params = stored(&[("layers.0.weight", &[2]), ("layers.1.weight", &[2])]);
         for layer in 0..2 {
-            assert!(params.has(&format!("layers.{layer}.weight")));
             params.child("layers").child(layer).tensor("weight", [2], Init::Ones);
         }
         assert_eq!(params.finish("denoiser"), Ok(()));

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::quant::{Format, Layout};
-use crate::request::MAX_GUIDANCE;
+use crate::request::{MAX_GUIDANCE, MAX_STEPS, TIME_SHIFTS};
 use crate::weights::digest::chunk_count;
 use crate::weights::manifest::{Component, FileEntry, Manifest, Sampling, Sizes, TensorEntry};
 use crate::weights::{MANIFEST, path};
@@ -172,9 +172,12 @@ pub(super) fn is_name(name: &str) -> bool {
     !name.contains('/') && name.split('.').all(path::is_safe)
 }
 
+/// The longest side a manifest may allow. Tokens grow with the area, and what they take is not known to the manifest.
+const MAX_SIDE: u32 = 8192;
+
 fn validate_sizes(name: &str, sizes: &Sizes) -> Result<()> {
     let Sizes { native, multiple, max } = sizes;
-    let fits = |side: &u32| *side > 0 && side.is_multiple_of(*multiple);
+    let fits = |side: &u32| (1..=MAX_SIDE).contains(side) && side.is_multiple_of(*multiple);
     let good = *multiple > 0
         && !native.is_empty()
         && native.len() == max.len()
@@ -184,14 +187,18 @@ fn validate_sizes(name: &str, sizes: &Sizes) -> Result<()> {
         return Ok(());
     }
     let found = format!("native {native:?}, multiple {multiple}, max {max:?}");
-    Err(refuse(format!("sizes.{name}"), "multiples of `multiple`, none above max", found))
+    Err(refuse(
+        format!("sizes.{name}"),
+        format!("multiples of `multiple`, none above max, none above {MAX_SIDE}"),
+        found,
+    ))
 }
 
 fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
     let Sampling { steps, solver, guidance, time_shift, guided_channels } = sampling;
     let subject = |field: &str| format!("sampling.{name}.{field}");
-    if *steps == 0 {
-        return Err(refuse(subject("steps"), "1 or more", steps));
+    if !(1..=MAX_STEPS).contains(&(*steps as usize)) {
+        return Err(refuse(subject("steps"), format!("1 to {MAX_STEPS}"), steps));
     }
     if solver.is_empty() {
         return Err(refuse(subject("solver"), "a name", "none"));
@@ -202,8 +209,9 @@ fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
     if *guided_channels == Some(0) {
         return Err(refuse(subject("guided_channels"), "1 or more", 0));
     }
-    if !time_shift.is_finite() || *time_shift <= 0.0 {
-        return Err(refuse(subject("time_shift"), "more than 0", time_shift));
+    if !TIME_SHIFTS.contains(time_shift) {
+        let expected = format!("{} to {}", TIME_SHIFTS.start(), TIME_SHIFTS.end());
+        return Err(refuse(subject("time_shift"), expected, time_shift));
     }
     Ok(())
 }

@@ -157,11 +157,13 @@ fn train_run(of: &Run, init: Option<&Path>, part: Part, minutes: f64) -> Result<
         train::init::from_model(model, &of.run)?;
     }
     let device = Device::flex().autodiff();
-    if part != Part::Denoiser {
-        autoencoder::train(&recipe, &of.run, &device, minutes)?;
+    // The denoiser works in the autoencoder's latent space, so that one has to stand still before.
+    let is_whole = match part {
+        Part::Denoiser => true,
+        Part::All | Part::Autoencoder => autoencoder::train(&recipe, &of.run, &device, minutes)?,
+    };
+    match part {
+        Part::All | Part::Denoiser if is_whole => denoiser::train(&recipe, &of.run, &device, minutes),
+        _ => Ok(()),
     }
-    if part != Part::Autoencoder {
-        denoiser::train(&recipe, &of.run, &device, minutes)?;
-    }
-    Ok(())
 }

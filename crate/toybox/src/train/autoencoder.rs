@@ -1,8 +1,8 @@
 //! Stage one: the autoencoder.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::tensor::{Device, Distribution, Tensor};
 use flagdit::{
     decode::vae::{AutoencoderKl, VaeConfig},
@@ -19,11 +19,14 @@ use super::{
     schedule::learning_rate,
 };
 
+/// The trained autoencoder's configuration, beside its checkpoint.
+pub const MEASURED: &str = "autoencoder.json";
 /// The extra weight of a pixel that is one unit (half the range) away from the mean colour.
 const SALIENCE: f64 = 8.0;
 
-/// Trains until the recipe's pictures are seen or `minutes` are over; resumes from `folder`.
-pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<()> {
+/// Trains until the recipe's pictures are seen or `minutes` are over; resumes from `folder`. True if it is whole; it is
+/// left alone once a denoiser works in its latent space.
+pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<bool> {
     let path = folder.join("autoencoder.safetensors");
     device.seed(recipe.seed);
     let (params, mut adam, counters) = if path.exists() {
@@ -31,22 +34,27 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     } else {
         (Params::random(device), AdamW::default(), Counters::default())
     };
+    if folder.join(MEASURED).exists() {
+        return Ok(true);
+    }
     let mut model = AutoencoderKl::new(&recipe.vae, &params)?;
     let stage = &recipe.autoencoder;
     let batches = batches::stream(stage, recipe.seed, counters.pictures, 1.0);
-    let mut progress = Progress::new("autoencoder", folder.to_owned(), counters, minutes);
+    let mut progress = Progress::new("autoencoder", folder.to_owned(), counters, minutes)?;
     while progress.goes_on(stage) {
         let batch = batches.recv()?;
         let parts = parts(&batch, &model, device);
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, recipe.kl_weight));
         let rate = learning_rate(stage, progress.counters.pictures);
+        ensure!(loss.is_finite(), "the autoencoder's loss is {loss}: lower its learning rate, and resume");
         model = adam.step(model, gradients, rate, stage.weight_decay, recipe.ema);
         if progress.step(batch.captions.len(), loss, rate)? {
             checkpoint::save(&path, &model, &adam, progress.counters)?;
         }
     }
     checkpoint::save(&path, &model, &adam, progress.counters)?;
-    progress.draw()
+    progress.draw()?;
+    Ok(progress.counters.pictures >= stage.pictures)
 }
 
 /// Pictures and noise for their latents.
@@ -86,19 +94,29 @@ fn salience(pictures: Tensor<4>) -> Tensor<4> {
     weight.clone() / weight.mean_dim(3).mean_dim(2)
 }
 
-/// The trained autoencoder, averaged weights, with the scale and shift that make its latents unit normal.
+/// The trained autoencoder, averaged weights, with the scale and shift that make its latents unit normal. These are
+/// measured once and kept with the run: what the denoiser was trained on must not depend on a later batch.
 pub fn trained(recipe: &Recipe, folder: &Path, device: &Device) -> Result<(AutoencoderKl, VaeConfig)> {
-    let path = folder.join("autoencoder.safetensors");
-    let (_, adam, _) = checkpoint::load(&path, device)?;
-    let (params, ..) = checkpoint::load(&path, device)?;
-    let model = AutoencoderKl::new(&recipe.vae, &params)?;
-    let tensors = checkpoint::averaged(&model, &adam);
-    let model = AutoencoderKl::new(&recipe.vae, &Params::from_values(tensors.clone(), device))?;
+    let (params, adam, _) = checkpoint::load(&folder.join("autoencoder.safetensors"), device)?;
+    let tensors = checkpoint::averaged(&AutoencoderKl::new(&recipe.vae, &params)?, &adam);
+    let model = |config: &VaeConfig| AutoencoderKl::new(config, &Params::from_values(tensors.clone(), device));
+    let measured = folder.join(MEASURED);
+    let config = if measured.exists() {
+        serde_json::from_slice(&fs::read(&measured)?)?
+    } else {
+        let config = measure(&model(&recipe.vae)?, recipe, device)?;
+        fs::write(&measured, serde_json::to_string_pretty(&config)?)?;
+        config
+    };
+    Ok((model(&config)?, config))
+}
+
+/// The configuration with the scale and shift of the latents of one batch.
+fn measure(model: &AutoencoderKl, recipe: &Recipe, device: &Device) -> Result<VaeConfig> {
     let batch = batches::stream(&recipe.flow, recipe.seed, 0, 1.0).recv()?;
     let latents = checkpoint::values(model.moments(batch.pictures(device)).0);
     let count = latents.len() as f64;
     let mean = latents.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
     let variance = latents.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
-    let config = VaeConfig { scaling_factor: variance.sqrt().recip(), shift_factor: Some(mean), ..recipe.vae.clone() };
-    Ok((AutoencoderKl::new(&config, &Params::from_values(tensors, device))?, config))
+    Ok(VaeConfig { scaling_factor: variance.sqrt().recip(), shift_factor: Some(mean), ..recipe.vae.clone() })
 }

@@ -34,7 +34,7 @@ pub fn stream(stage: &Stage, seed: u64, pictures: u64, share: f32) -> Receiver<B
     let (sender, receiver) = sync_channel(AHEAD);
     let stage = stage.clone();
     std::thread::spawn(move || {
-        let mut rng = Rng::new(seed ^ pictures.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut rng = Rng::stream(seed, "pictures", pictures);
         let mut seen = pictures;
         loop {
             let (width, height, full) = stage.draw_size(&mut rng);

@@ -29,6 +29,17 @@ pub fn append(path: &Path, point: Point) -> Result<()> {
     Ok(())
 }
 
+/// Drops the points behind `pictures`.
+pub fn cut(path: &Path, pictures: u64) -> Result<()> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("loss curve {}", path.display()))?;
+    let is_before = |line: &&str| {
+        let seen = line.split(',').next().and_then(|field| field.parse::<u64>().ok());
+        seen.is_none_or(|seen| seen <= pictures)
+    };
+    let kept: String = text.lines().filter(is_before).map(|line| format!("{line}\n")).collect();
+    std::fs::write(path, kept).with_context(|| format!("loss curve {}", path.display()))
+}
+
 fn read(path: &Path) -> Result<Vec<(f32, f32)>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("loss curve {}", path.display()))?;
     let number = |field: Option<&str>| field.and_then(|f| f.parse::<f32>().ok());

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::{
     module::Module,
     tensor::{Device, Distribution, Int, Tensor, TensorData},
@@ -58,10 +58,10 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     let mut model = TextToLatent::new(recipe, tokenizer.vocabulary(), &params)?;
     let mut latents = latents(recipe, folder, device, counters)?;
     device.seed(recipe.seed ^ counters.pictures);
-    let mut rng = Rng::new(recipe.seed ^ counters.pictures.rotate_left(32));
+    let mut rng = Rng::stream(recipe.seed, "times", counters.pictures);
     let mut sequences = HashMap::new();
     let stage = &recipe.flow;
-    let mut progress = Progress::new("denoiser", folder.to_owned(), counters, minutes);
+    let mut progress = Progress::new("denoiser", folder.to_owned(), counters, minutes)?;
     while progress.goes_on(stage) {
         let batch = latents.next(device)?;
         let ([_, _, height, width], count) = (batch.latents.dims(), batch.captions.len());
@@ -71,6 +71,7 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
         let parts = parts(batch, &tokenizer, recipe, &mut rng)?;
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, sequence));
         let rate = learning_rate(stage, progress.counters.pictures);
+        ensure!(loss.is_finite(), "the denoiser's loss is {loss}: lower its learning rate, and resume");
         model = adam.step(model, gradients, rate, stage.weight_decay, recipe.ema);
         if progress.step(count, loss, rate)? {
             checkpoint::save(&path, &model, &adam, progress.counters)?;
@@ -84,7 +85,8 @@ fn latents(recipe: &Recipe, folder: &Path, device: &Device, counters: Counters) 
     let plain = device.clone().without_autodiff();
     let (vae, _) = autoencoder::trained(recipe, folder, &plain)?;
     let batches = batches::stream(&recipe.flow, recipe.seed, counters.pictures, recipe.fresh);
-    Ok(Latents::new(vae, plain, batches, recipe.fresh, recipe.seed ^ counters.pictures))
+    let rng = Rng::stream(recipe.seed, "latents", counters.pictures);
+    Ok(Latents::new(vae, plain, batches, recipe.fresh, rng))
 }
 
 /// A core's part of a batch.

@@ -42,8 +42,8 @@ pub struct Latents {
 
 impl Latents {
     /// From rendered `batches`, which hold `fresh` of a full batch each; `vae` is on a device without autodiff.
-    pub fn new(vae: AutoencoderKl, plain: Device, batches: Receiver<Batch>, fresh: f32, seed: u64) -> Self {
-        Self { vae, plain, batches, kept: HashMap::new(), fresh, rng: Rng::new(seed) }
+    pub fn new(vae: AutoencoderKl, plain: Device, batches: Receiver<Batch>, fresh: f32, rng: Rng) -> Self {
+        Self { vae, plain, batches, kept: HashMap::new(), fresh, rng }
     }
 
     /// The next full batch, its latents on `device`.

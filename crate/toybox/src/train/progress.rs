@@ -25,8 +25,21 @@ pub struct Progress {
 
 impl Progress {
     /// Of the stage `name`, whose files lie in `folder`, from where `counters` say it stands, for so many minutes.
-    pub fn new(name: &'static str, folder: PathBuf, counters: Counters, minutes: f64) -> Self {
-        Self { before: counters.seconds, counters, name, folder, minutes, start: Instant::now(), losses: Vec::new() }
+    pub fn new(name: &'static str, folder: PathBuf, counters: Counters, minutes: f64) -> Result<Self> {
+        // What a killed process reported after its last checkpoint will be seen again.
+        let log = folder.join(name).with_extension("csv");
+        if log.exists() {
+            curve::cut(&log, counters.pictures)?;
+        }
+        Ok(Self {
+            before: counters.seconds,
+            counters,
+            name,
+            folder,
+            minutes,
+            start: Instant::now(),
+            losses: Vec::new(),
+        })
     }
 
     /// Whether there are pictures and minutes left.
@@ -47,7 +60,11 @@ impl Progress {
             curve::append(&self.file("csv"), curve::Point { pictures, loss, rate, seconds })?;
             println!("{}: {pictures} pictures, loss {loss:.4}, {seconds:.0} s", self.name);
         }
-        Ok(self.counters.steps.is_multiple_of(SAVE))
+        let is_due = self.counters.steps.is_multiple_of(SAVE);
+        if is_due {
+            self.draw()?;
+        }
+        Ok(is_due)
     }
 
     /// Draws the curve.

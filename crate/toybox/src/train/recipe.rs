@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use flagdit::{
     decode::vae::VaeConfig, model::FlagDitConfig, text::language_model::LanguageModelConfig,
     weights::manifest::Sampling,
@@ -63,7 +63,39 @@ impl Recipe {
     /// Reads a recipe.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("recipe {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("recipe {}", path.display()))
+        let recipe: Self = serde_json::from_str(&text).with_context(|| format!("recipe {}", path.display()))?;
+        recipe.check().with_context(|| format!("recipe {}", path.display()))?;
+        Ok(recipe)
+    }
+
+    /// Refuses what would fail in the middle of a training.
+    fn check(&self) -> Result<()> {
+        for checked in [self.vae.check(), self.text.check(), self.denoiser.check()] {
+            checked?;
+        }
+        ensure!(
+            self.denoiser.cap_feat_dim == self.text.hidden_size,
+            "denoiser.cap_feat_dim differs from text.hidden_size"
+        );
+        ensure!(
+            self.denoiser.in_channels == self.vae.latent_channels,
+            "denoiser.in_channels differs from vae.latent_channels"
+        );
+        ensure!(self.fresh > 0.0 && self.fresh <= 1.0, "fresh: expected above 0, at most 1, found {}", self.fresh);
+        ensure!((0.0..1.0).contains(&self.ema), "ema: expected 0 to below 1, found {}", self.ema);
+        let multiple = (self.vae.factor() * self.denoiser.patch_size) as u32;
+        for (name, stage) in [("autoencoder", &self.autoencoder), ("flow", &self.flow)] {
+            ensure!(stage.pictures > 0 && stage.batch > 0, "{name}: pictures and batch must be above 0");
+            ensure!(!stage.sizes.is_empty(), "{name}.sizes: expected at least one size");
+            for &(width, height, share) in &stage.sizes {
+                let fits = width > 0 && height > 0 && width % multiple == 0 && height % multiple == 0 && share > 0.0;
+                ensure!(
+                    fits,
+                    "{name}.sizes: expected multiples of {multiple} with a share, found {width}x{height}: {share}"
+                );
+            }
+        }
+        Ok(())
     }
 }
 

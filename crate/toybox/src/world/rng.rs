@@ -13,6 +13,16 @@ impl Rng {
     }
 
     /// The next 64 random bits.
+    /// The generator of one `purpose` from `place` on, unlike all others of the same seed: a seed, a name and a place
+    /// are hashed (FNV-1a, then one step each), for SplitMix64's own states lie on one tape.
+    pub fn stream(seed: u64, purpose: &str, place: u64) -> Self {
+        let name = purpose.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+        });
+        let mixed = [name, place].into_iter().fold(seed, |state, part| Self::new(state ^ part).next_u64());
+        Self::new(mixed)
+    }
+
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
