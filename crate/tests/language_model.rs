@@ -16,7 +16,7 @@ const EXACT: f64 = 0.0;
 const BOS: u32 = 1;
 const EOS: u32 = 2;
 /// Lumina-T2I's demo does not cut prompts.
-const NO_LIMIT: usize = 4096;
+const NO_LIMIT: usize = 512;
 
 #[test]
 fn upstream_is_matched_on_the_cpu() {

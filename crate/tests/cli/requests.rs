@@ -14,7 +14,7 @@ fn what_cannot_be_asked_for_is_refused() {
         (&["a star", "-o", "a.png", "--solver", "rk5"], &["solver", "euler, midpoint, heun, rk4, dopri5", "rk5"]),
         (&["a star", "-o", "a.png", "--guidance", "-1"], &["guidance", "found -1"]),
         (&["a star", "-o", "a.png", "--guidance", "nan"], &["guidance", "found NaN"]),
-        (&["a star", "-o", "a.png", "--time-shift", "0"], &["time shift", "above 0"]),
+        (&["a star", "-o", "a.png", "--time-shift", "0"], &["time shift", "0.001 to 1000"]),
         (&["a star", "-o", "a.png", "--seed", "9007199254740992"], &["seed", "0 to 9007199254740991"]),
         (&["a star", "-o", "a.png", "--seed", "-1"], &["--seed", "-1"]),
         (&["a star", "-o", "a.png", "--count", "0"], &["--count", "1 to 10000"]),
