@@ -210,7 +210,10 @@ mod tests {
             (&["", "-o", "a.png"][..], "prompt: expected a text"),
             (&["a", "-o", "a.png", "--steps", "0"], "steps: expected 1 to 1000, found 0"),
             (&["a", "-o", "a.png", "--guidance", "nan"], "guidance: expected 0 to 100"),
-            (&["a", "-o", "a.png", "--time-shift", "-1"], "time shift: expected 0.001 to 1000, 1 meaning none, found -1"),
+            (
+                &["a", "-o", "a.png", "--time-shift", "-1"],
+                "time shift: expected 0.001 to 1000, 1 meaning none, found -1",
+            ),
             (&["a", "-o", "a.png", "--solver", "rk5"], "solver: expected one of euler"),
             (&["a", "-o", "a.png", "--count", "0"], "--count: expected 1 to 10000"),
             (&["a", "-o", "a.png", "--count", "2", "--seed", &seed], "seed: expected 0 to 9007199254740991"),
