@@ -108,9 +108,9 @@ fn add(writer: &mut Writer, rules: &[Rule], name: &str, shape: &[usize], values:
 }
 
 fn averaged_denoiser(recipe: &Recipe, folder: &Path, vocabulary: usize, device: &Device) -> Result<Vec<Named>> {
-    let (params, adam, _) = checkpoint::load(&folder.join("denoiser.safetensors"), device)?;
+    let (params, optimizer, _) = checkpoint::load(&folder.join("denoiser.safetensors"), device)?;
     let model = TextToLatent::new(recipe, vocabulary, &params)?;
-    let named = checkpoint::averaged(&model, &adam);
+    let named = checkpoint::averaged(&model, &optimizer);
     // Loading them once shows that the names are whole before anything is written.
     TextToLatent::new(recipe, vocabulary, &Params::from_values(named.clone(), device))?;
     Ok(named)

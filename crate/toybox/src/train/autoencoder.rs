@@ -12,11 +12,10 @@ use flagdit::{
 use super::{
     batches::{self, Batch},
     checkpoint::{self, Counters},
-    optimizer::AdamW,
+    optimizer::Optimizer,
     parallel::{gradients, split},
     progress::Progress,
     recipe::Recipe,
-    schedule::learning_rate,
 };
 
 /// The trained autoencoder's configuration, beside its checkpoint.
@@ -29,10 +28,10 @@ const SALIENCE: f64 = 8.0;
 pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<bool> {
     let path = folder.join("autoencoder.safetensors");
     device.seed(recipe.seed);
-    let (params, mut adam, counters) = if path.exists() {
+    let (params, mut optimizer, counters) = if path.exists() {
         checkpoint::load(&path, device)?
     } else {
-        (Params::random(device), AdamW::default(), Counters::default())
+        (Params::random(device), Optimizer::default(), Counters::default())
     };
     if folder.join(MEASURED).exists() {
         return Ok(true);
@@ -45,14 +44,14 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
         let batch = batches.recv()?;
         let parts = parts(&batch, &model, device);
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, recipe.kl_weight));
-        let rate = learning_rate(stage, progress.counters.pictures);
+        let options = stage.step(progress.counters.pictures, recipe.ema);
         ensure!(loss.is_finite(), "the autoencoder's loss is {loss}: lower its learning rate, and resume");
-        model = adam.step(model, gradients, rate, stage.weight_decay, recipe.ema);
-        if progress.step(batch.captions.len(), loss, rate)? {
-            checkpoint::save(&path, &model, &adam, progress.counters)?;
+        model = optimizer.step(model, gradients, options);
+        if progress.step(batch.captions.len(), loss, options.rate)? {
+            checkpoint::save(&path, &model, &optimizer, progress.counters)?;
         }
     }
-    checkpoint::save(&path, &model, &adam, progress.counters)?;
+    checkpoint::save(&path, &model, &optimizer, progress.counters)?;
     progress.draw()?;
     Ok(progress.counters.pictures >= stage.pictures)
 }
@@ -97,8 +96,8 @@ fn salience(pictures: Tensor<4>) -> Tensor<4> {
 /// The trained autoencoder, averaged weights, with the scale and shift that make its latents unit normal. These are
 /// measured once and kept with the run: what the denoiser was trained on must not depend on a later batch.
 pub fn trained(recipe: &Recipe, folder: &Path, device: &Device) -> Result<(AutoencoderKl, VaeConfig)> {
-    let (params, adam, _) = checkpoint::load(&folder.join("autoencoder.safetensors"), device)?;
-    let tensors = checkpoint::averaged(&AutoencoderKl::new(&recipe.vae, &params)?, &adam);
+    let (params, optimizer, _) = checkpoint::load(&folder.join("autoencoder.safetensors"), device)?;
+    let tensors = checkpoint::averaged(&AutoencoderKl::new(&recipe.vae, &params)?, &optimizer);
     let model = |config: &VaeConfig| AutoencoderKl::new(config, &Params::from_values(tensors.clone(), device));
     let measured = folder.join(MEASURED);
     let config = if measured.exists() {

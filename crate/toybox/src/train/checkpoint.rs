@@ -11,7 +11,7 @@ use burn::{
 use flagdit::weights::params::Params;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::optimizer::{AdamW, Moments, Path as Name};
+use super::optimizer::{Optimizer, Moments, Path as Name};
 
 /// A named tensor in memory.
 pub type Named = (String, Vec<usize>, Vec<f32>);
@@ -62,19 +62,20 @@ pub fn parameters<M: Module>(module: &M) -> Vec<Named> {
 }
 
 /// All parameters of a module, averaged weights in place of the last ones.
-pub fn averaged<M: Module>(module: &M, adam: &AdamW) -> Vec<Named> {
+pub fn averaged<M: Module>(module: &M, optimizer: &Optimizer) -> Vec<Named> {
     let average = |(name, shape, last): Named| {
-        let values = adam.moments.get(&name).map_or(last, |moments| values(moments.average.clone()));
+        let values = optimizer.moments.get(&name).map_or(last, |moments| values(moments.average.clone()));
         (name, shape, values)
     };
     parameters(module).into_iter().map(average).collect()
 }
 
 /// Saves a stage.
-pub fn save<M: Module>(path: &Path, module: &M, adam: &AdamW, counters: Counters) -> Result<()> {
+pub fn save<M: Module>(path: &Path, module: &M, optimizer: &Optimizer, counters: Counters) -> Result<()> {
     let mut tensors = parameters(module);
-    for (name, moments) in &adam.moments {
-        for (kind, tensor) in [("m", &moments.first), ("v", &moments.second), ("ema", &moments.average)] {
+    for (name, moments) in &optimizer.moments {
+        let state = [("m", Some(&moments.first)), ("v", moments.second.as_ref()), ("ema", Some(&moments.average))];
+        for (kind, tensor) in state.into_iter().filter_map(|(kind, tensor)| Some((kind, tensor?))) {
             let values = values(tensor.clone());
             tensors.push((format!("{kind}/{name}"), vec![values.len()], values));
         }
@@ -121,7 +122,7 @@ pub fn read(path: &Path) -> Result<(Vec<Named>, Counters)> {
 }
 
 /// Parameters for a module, and the optimizer's state, from a checkpoint; parameters are made on `device`.
-pub fn load(path: &Path, device: &Device) -> Result<(Params, AdamW, Counters)> {
+pub fn load(path: &Path, device: &Device) -> Result<(Params, Optimizer, Counters)> {
     let (tensors, counters) = read(path)?;
     let (state, parameters): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|(name, ..)| name.contains('/'));
     let plain = device.clone().without_autodiff();
@@ -129,12 +130,12 @@ pub fn load(path: &Path, device: &Device) -> Result<(Params, AdamW, Counters)> {
         .into_iter()
         .map(|(name, shape, values)| (name, Tensor::from_data(TensorData::new(values, shape), &plain)))
         .collect();
-    let mut adam = AdamW { steps: counters.steps, ..AdamW::default() };
+    let mut optimizer = Optimizer { steps: counters.steps, ..Optimizer::default() };
     for (name, ..) in &parameters {
         let mut part = |kind: &str| parts.remove(&format!("{kind}/{name}"));
-        if let (Some(first), Some(second), Some(average)) = (part("m"), part("v"), part("ema")) {
-            adam.moments.insert(name.clone(), Moments { first, second, average });
+        if let (Some(first), second, Some(average)) = (part("m"), part("v"), part("ema")) {
+            optimizer.moments.insert(name.clone(), Moments { first, second, average });
         }
     }
-    Ok((Params::from_values(parameters, device), adam, counters))
+    Ok((Params::from_values(parameters, device), optimizer, counters))
 }

@@ -1,6 +1,10 @@
 //! Stage two: text encoder and Flag-DiT together, by flow matching (`model.md` §5).
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::mpsc::{Receiver, sync_channel},
+};
 
 use anyhow::{Result, ensure};
 use burn::{
@@ -17,11 +21,10 @@ use super::{
     autoencoder, batches,
     checkpoint::{self, Counters},
     latents::{LatentBatch, Latents},
-    optimizer::AdamW,
+    optimizer::Optimizer,
     parallel::{gradients, split},
     progress::Progress,
     recipe::Recipe,
-    schedule::learning_rate,
 };
 use crate::{tokenizer::CaptionTokenizer, world::Rng};
 
@@ -49,44 +52,55 @@ impl TextToLatent {
 pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<()> {
     let path = folder.join("denoiser.safetensors");
     let tokenizer = CaptionTokenizer::load_or_train(&folder.join("tokenizer.json"), recipe)?;
-    let (params, mut adam, counters) = if path.exists() {
+    let (params, mut optimizer, counters) = if path.exists() {
         checkpoint::load(&path, device)?
     } else {
         device.seed(recipe.seed);
-        (Params::random(device), AdamW::default(), Counters::default())
+        (Params::random(device), Optimizer::default(), Counters::default())
     };
     let mut model = TextToLatent::new(recipe, tokenizer.vocabulary(), &params)?;
-    let mut latents = latents(recipe, folder, device, counters)?;
+    let latents = latents(recipe, folder, device, counters)?;
     device.seed(recipe.seed ^ counters.pictures);
     let mut rng = Rng::stream(recipe.seed, "times", counters.pictures);
     let mut sequences = HashMap::new();
     let stage = &recipe.flow;
     let mut progress = Progress::new("denoiser", folder.to_owned(), counters, minutes)?;
     while progress.goes_on(stage) {
-        let batch = latents.next(device)?;
+        let batch = latents.recv()?;
         let ([_, _, height, width], count) = (batch.latents.dims(), batch.captions.len());
         let sequence = sequences
             .entry([height, width])
             .or_insert_with(|| model.denoiser.sequence(height, width, SequenceOptions::default(), device));
         let parts = parts(batch, &tokenizer, recipe, &mut rng)?;
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, sequence));
-        let rate = learning_rate(stage, progress.counters.pictures);
+        let options = stage.step(progress.counters.pictures, recipe.ema);
         ensure!(loss.is_finite(), "the denoiser's loss is {loss}: lower its learning rate, and resume");
-        model = adam.step(model, gradients, rate, stage.weight_decay, recipe.ema);
-        if progress.step(count, loss, rate)? {
-            checkpoint::save(&path, &model, &adam, progress.counters)?;
+        model = optimizer.step(model, gradients, options);
+        if progress.step(count, loss, options.rate)? {
+            checkpoint::save(&path, &model, &optimizer, progress.counters)?;
         }
     }
-    checkpoint::save(&path, &model, &adam, progress.counters)?;
+    checkpoint::save(&path, &model, &optimizer, progress.counters)?;
     progress.draw()
 }
 
-fn latents(recipe: &Recipe, folder: &Path, device: &Device, counters: Counters) -> Result<Latents> {
+/// Encoded batches, made ahead: encoding is too small a work to fill every core by itself.
+fn latents(recipe: &Recipe, folder: &Path, device: &Device, counters: Counters) -> Result<Receiver<LatentBatch>> {
     let plain = device.clone().without_autodiff();
     let (vae, _) = autoencoder::trained(recipe, folder, &plain)?;
     let batches = batches::stream(&recipe.flow, recipe.seed, counters.pictures, recipe.fresh);
     let rng = Rng::stream(recipe.seed, "latents", counters.pictures);
-    Ok(Latents::new(vae, plain, batches, recipe.fresh, rng))
+    let mut latents = Latents::new(vae, plain, batches, recipe.fresh, rng);
+    let (sender, receiver) = sync_channel(1);
+    let device = device.clone();
+    std::thread::spawn(move || {
+        while let Ok(batch) = latents.next(&device) {
+            if sender.send(batch).is_err() {
+                return; // the training is over
+            }
+        }
+    });
+    Ok(receiver)
 }
 
 /// A core's part of a batch.

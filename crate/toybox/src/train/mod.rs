@@ -7,6 +7,7 @@ pub mod curve;
 pub mod denoiser;
 pub mod init;
 pub mod latents;
+mod muon;
 pub mod optimizer;
 pub mod parallel;
 pub mod progress;

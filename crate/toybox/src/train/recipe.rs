@@ -9,6 +9,8 @@ use flagdit::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{optimizer::StepOptions, schedule::learning_rate};
+
 /// A whole recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +41,17 @@ pub struct Recipe {
     pub sampling: Sampling,
 }
 
+/// What matrices inside the networks learn by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// AdamW.
+    #[default]
+    AdamW,
+    /// Muon; its rate is on AdamW's scale.
+    Muon,
+}
+
 /// One stage of the training.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +60,10 @@ pub struct Stage {
     pub pictures: u64,
     /// Pictures a step at the first size of `sizes`; others get as many as have the same area.
     pub batch: usize,
-    /// Peak learning rate of AdamW.
+    /// What matrices inside the networks learn by; everything else learns by AdamW.
+    #[serde(default)]
+    pub method: Method,
+    /// Peak learning rate.
     pub learning_rate: f64,
     /// Pictures over which the rate rises.
     pub warmup: u64,
@@ -100,6 +116,12 @@ impl Recipe {
 }
 
 impl Stage {
+    /// The optimizer's next step after `pictures`.
+    pub fn step(&self, pictures: u64, ema: f64) -> StepOptions {
+        let rate = learning_rate(self, pictures);
+        StepOptions { rate, decay: self.weight_decay, ema, method: self.method }
+    }
+
     /// How far the training is, 0 to 1.
     pub fn progress(&self, pictures: u64) -> f32 {
         (pictures as f32 / self.pictures as f32).min(1.0)

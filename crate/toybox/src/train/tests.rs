@@ -5,9 +5,9 @@ use flagdit::{decode::vae::AutoencoderKl, weights::params::Params};
 
 use super::{
     checkpoint::{self, Counters, parameters},
-    optimizer::AdamW,
+    optimizer::{Optimizer, StepOptions},
     parallel::{gradients, split},
-    recipe::{Recipe, Stage},
+    recipe::{Method, Recipe, Stage},
     schedule::learning_rate,
 };
 
@@ -23,6 +23,10 @@ fn recipe() -> Recipe {
 
 fn autoencoder(device: &Device) -> AutoencoderKl {
     AutoencoderKl::new(&recipe().vae, &Params::random(device)).expect("a tiny autoencoder")
+}
+
+fn options(method: Method, rate: f64) -> StepOptions {
+    StepOptions { rate, decay: 0.0, ema: 0.9, method }
 }
 
 fn pictures(count: usize, device: &Device) -> Tensor<4> {
@@ -73,7 +77,7 @@ fn the_first_step_goes_by_the_learning_rate_against_the_gradient() {
     let (_, gradients) = gradients(&model, &device, vec![(1.0, pictures(4, &device))], reconstruction);
     let signs: std::collections::BTreeMap<_, _> =
         gradients.iter().map(|(name, g)| (name.clone(), checkpoint::values(g.clone()))).collect();
-    let after = parameters(&AdamW::default().step(model, gradients, 1e-2, 0.0, 0.9));
+    let after = parameters(&Optimizer::default().step(model, gradients, options(Method::AdamW, 1e-2)));
     for ((name, _, old), (_, _, new)) in before.iter().zip(&after) {
         for ((old, new), gradient) in old.iter().zip(new).zip(&signs[name]) {
             // Bias-corrected moments of one step are g and g², so the step is the rate, unless g drowns in epsilon.
@@ -88,27 +92,27 @@ fn the_first_step_goes_by_the_learning_rate_against_the_gradient() {
 fn steps_lower_the_loss_and_a_checkpoint_goes_on_where_it_stopped() {
     let device = Device::flex().autodiff();
     let batch = pictures(4, &device);
-    let (mut model, mut adam) = (autoencoder(&device), AdamW::default());
-    let step = |model: AutoencoderKl, adam: &mut AdamW| {
+    let (mut model, mut optimizer) = (autoencoder(&device), Optimizer::default());
+    let step = |model: AutoencoderKl, optimizer: &mut Optimizer| {
         let (loss, gradients) = gradients(&model, &device, vec![(1.0, batch.clone())], reconstruction);
-        (adam.step(model, gradients, 3e-3, 0.01, 0.9), loss)
+        (optimizer.step(model, gradients, options(Method::Muon, 3e-3)), loss)
     };
     let mut losses = Vec::new();
     for _ in 0..12 {
         let loss;
-        (model, loss) = step(model, &mut adam);
+        (model, loss) = step(model, &mut optimizer);
         losses.push(loss);
     }
     assert!(losses[11] < losses[0], "{losses:?}");
 
     let path = std::env::temp_dir().join(format!("toybox-checkpoint-{}.safetensors", std::process::id()));
     let counters = Counters { pictures: 48, steps: 12, seconds: 1.5 };
-    checkpoint::save(&path, &model, &adam, counters).expect("a checkpoint is written");
-    let (params, mut resumed_adam, found) = checkpoint::load(&path, &device).expect("and read");
+    checkpoint::save(&path, &model, &optimizer, counters).expect("a checkpoint is written");
+    let (params, mut resumed_optimizer, found) = checkpoint::load(&path, &device).expect("and read");
     std::fs::remove_file(&path).expect("it was there");
     assert_eq!(found, counters);
     let resumed = AutoencoderKl::new(&recipe().vae, &params).expect("every tensor is there");
-    let (expected, found) = (step(model, &mut adam).0, step(resumed, &mut resumed_adam).0);
+    let (expected, found) = (step(model, &mut optimizer).0, step(resumed, &mut resumed_optimizer).0);
     assert_eq!(parameters(&expected), parameters(&found));
 }
 
