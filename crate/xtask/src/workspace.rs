@@ -12,9 +12,11 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The repository that this program was built from.
+    /// The repository that cargo was called in. Not the one that this program was built from: two checkouts may share
+    /// a target folder, and with it this program.
     pub fn locate() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+        let root = Path::new(&package).ancestors().nth(2);
         let root = root.context("crate/xtask is not two folders below the repository's root")?.to_path_buf();
         Ok(Self { root })
     }
