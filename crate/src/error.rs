@@ -20,6 +20,10 @@ pub enum ErrorKind {
     Integrity,
     /// A file cannot be read or written.
     File,
+    /// A server does not answer, or not with what was asked for.
+    Network,
+    /// The browser's storage is full.
+    Quota,
     /// The machine or adapter lacks what is needed.
     Unsupported,
     /// No usable GPU was found where one was asked for.
@@ -33,6 +37,25 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    const ALL: [Self; 11] = [
+        Self::BadRequest,
+        Self::BadModel,
+        Self::Integrity,
+        Self::File,
+        Self::Network,
+        Self::Quota,
+        Self::Unsupported,
+        Self::WebgpuUnavailable,
+        Self::DeviceLost,
+        Self::OutOfMemory,
+        Self::Aborted,
+    ];
+
+    /// The kind with this code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
     /// The stable code, as the JavaScript API and `--json` state it.
     pub fn code(self) -> &'static str {
         match self {
@@ -40,6 +63,8 @@ impl ErrorKind {
             Self::BadModel => "bad-model",
             Self::Integrity => "integrity",
             Self::File => "file",
+            Self::Network => "network",
+            Self::Quota => "quota",
             Self::Unsupported => "unsupported",
             Self::WebgpuUnavailable => "webgpu-unavailable",
             Self::DeviceLost => "device-lost",
@@ -52,9 +77,9 @@ impl ErrorKind {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::BadRequest => 2,
-            Self::BadModel | Self::Integrity | Self::File => 3,
+            Self::BadModel | Self::Integrity | Self::File | Self::Network => 3,
             Self::Unsupported | Self::WebgpuUnavailable | Self::DeviceLost => 4,
-            Self::OutOfMemory => 5,
+            Self::OutOfMemory | Self::Quota => 5,
             Self::Aborted => 130,
         }
     }
@@ -142,5 +167,13 @@ mod tests {
         let error = Error::bad_request("--steps").expected("1 to 1000").found("0").remedy("20 is a good start");
         assert_eq!(error.to_string(), "--steps: expected 1 to 1000, found 0; 20 is a good start");
         assert_eq!(error.kind().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_code_leads_back_to_its_kind() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::from_code(kind.code()), Some(kind));
+        }
+        assert_eq!(ErrorKind::from_code("bad"), None);
     }
 }

@@ -22,6 +22,8 @@ pub mod request;
 pub mod sampler;
 #[cfg(feature = "engine")]
 pub mod text;
+#[cfg(all(feature = "web", target_family = "wasm"))]
+pub mod wasm;
 pub mod weights;
 
 #[cfg(feature = "engine")]

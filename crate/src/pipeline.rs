@@ -1,10 +1,11 @@
 //! A prompt's way to a picture. The verbs of [`Pipeline::generate`] stand in the order in which they run.
 
-use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll, time::Instant};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
 
 use async_stream::try_stream;
 use burn::tensor::{Tensor, TensorData};
 use futures_core::Stream;
+use web_time::Instant;
 
 use crate::{
     device::Device,
@@ -95,7 +96,7 @@ impl Pipeline {
 
     /// Generates, event after event; the last one is [`Event::Done`]. Dropping the stream stops the work within one
     /// solver step.
-    pub fn generate(&mut self, request: Request) -> impl Stream<Item = Result<Event>> + '_ {
+    pub fn generate(&self, request: Request) -> impl Stream<Item = Result<Event>> + '_ {
         try_stream! {
             let settings = self.settings(&request)?;
             let mut timings = Timings::default();

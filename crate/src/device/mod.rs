@@ -8,9 +8,15 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind, Result};
 
 mod adapter;
+#[cfg(feature = "gpu")]
+mod gpu;
+#[cfg(not(feature = "gpu"))]
+#[path = "no_gpu.rs"]
+mod gpu;
 
+use adapter::Adapter;
 pub use adapter::{Abilities, Kind};
-use adapter::{Adapter, adapters};
+use gpu::adapters;
 
 /// One device of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,7 +48,7 @@ impl DeviceInfo {
             _ => "another GPU comes first",
         };
         Self {
-            backend: adapter.backend.to_str().into(),
+            backend: adapter.api.into(),
             kind: adapter.kind,
             index: Some(adapter.index),
             select: adapter.select(),

@@ -1,0 +1,216 @@
+//! The browser's face: the JavaScript classes that `web/src/worker.ts` drives. Thin: values in and out, nothing else.
+//!
+//! What crosses the boundary is JSON-like (`serde-wasm-bindgen`), pictures are bytes. Errors are JavaScript `Error`s with
+//! the stable `code` of [`ErrorKind`]. A panic cannot be caught here: the hook hands its message to the page, and the
+//! worker is at its end.
+
+use std::{future::poll_fn, pin::Pin, rc::Rc};
+
+use futures_core::Stream;
+use js_sys::{Function, Reflect, Uint8Array};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use crate::{
+    device::Device,
+    error::{Error, ErrorKind, Result},
+    output,
+    pipeline::Pipeline,
+    progress::{Event, Image, Output},
+    request::Request,
+    weights::{ByteSource, LocalFuture},
+};
+
+#[wasm_bindgen]
+extern "C" {
+    /// Where JavaScript gets a model's bytes from (`web/src/weights.ts`).
+    #[wasm_bindgen(typescript_type = "ByteSource")]
+    pub type JsSource;
+    #[wasm_bindgen(method, getter)]
+    fn name(this: &JsSource) -> String;
+    #[wasm_bindgen(method, catch)]
+    async fn size(this: &JsSource, path: &str) -> std::result::Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    async fn read(this: &JsSource, path: &str, offset: f64, length: f64) -> std::result::Result<JsValue, JsValue>;
+}
+
+#[wasm_bindgen(typescript_custom_section)]
+const SOURCE: &str = "
+/** Files of a model by path, read piece by piece. */
+export interface ByteSource {
+  readonly name: string;
+  size(path: string): Promise<number>;
+  read(path: string, offset: number, length: number): Promise<Uint8Array>;
+}";
+
+impl ByteSource for JsSource {
+    fn size<'a>(&'a self, path: &'a str) -> LocalFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let size = self.size(path).await.map_err(|error| from_js(path, &error))?;
+            Ok(size.as_f64().unwrap_or_default() as u64)
+        })
+    }
+
+    fn read<'a>(&'a self, path: &'a str, offset: u64, length: usize) -> LocalFuture<'a, Result<Vec<u8>>> {
+        Box::pin(async move {
+            let bytes = self.read(path, offset as f64, length as f64).await.map_err(|error| from_js(path, &error))?;
+            Ok(Uint8Array::new(&bytes).to_vec())
+        })
+    }
+
+    fn name(&self) -> String {
+        self.name()
+    }
+}
+
+/// Calls `report` with the message of a panic, before the engine ends.
+#[wasm_bindgen(js_name = onPanic)]
+pub fn on_panic(report: Function) {
+    // The hook must be `Send`; there is one thread.
+    thread_local!(static REPORT: std::cell::RefCell<Option<Function>> = const { std::cell::RefCell::new(None) });
+    REPORT.set(Some(report));
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        REPORT.with_borrow(|report| {
+            if let Some(report) = report {
+                let _ = report.call1(&JsValue::NULL, &info.to_string().into()); // Nobody is left to tell.
+            }
+        });
+    }));
+}
+
+/// A model on a device.
+#[wasm_bindgen]
+pub struct Engine {
+    pipeline: Rc<Pipeline>,
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// Reads the model from `source`, checks it and moves it to `device` (`auto`, `gpu` or `cpu`).
+    pub async fn open(source: JsSource, device: String) -> std::result::Result<Engine, JsValue> {
+        let open = async { Pipeline::open(source, Device::parse(&device).await?).await };
+        Ok(Self { pipeline: Rc::new(open.await.map_err(to_js)?) })
+    }
+
+    /// What the model says of itself.
+    #[wasm_bindgen(getter)]
+    pub fn manifest(&self) -> std::result::Result<JsValue, JsValue> {
+        json(self.pipeline.manifest())
+    }
+
+    /// SHA-256 of the manifest, which pins every byte of the model.
+    #[wasm_bindgen(getter)]
+    pub fn identity(&self) -> String {
+        self.pipeline.identity().to_owned()
+    }
+
+    /// Where it runs.
+    #[wasm_bindgen(getter)]
+    pub fn device(&self) -> std::result::Result<JsValue, JsValue> {
+        let device = self.pipeline.device();
+        json(&DeviceState { kind: device.kind().name(), name: device.name(), warning: device.warning() })
+    }
+
+    /// Begins to generate. Freeing what is returned ends it.
+    pub fn generate(&self, request: JsValue) -> std::result::Result<Generation, JsValue> {
+        let request: Request = serde_wasm_bindgen::from_value(request)
+            .map_err(|error| to_js(Error::bad_request("request").found(error.to_string())))?;
+        Ok(Generation { events: Box::pin(events(Rc::clone(&self.pipeline), request)) })
+    }
+}
+
+#[derive(Serialize)]
+struct DeviceState<'a> {
+    kind: &'a str,
+    name: &'a str,
+    warning: Option<&'a str>,
+}
+
+/// The pipeline's events, in a stream that owns the pipeline.
+fn events(pipeline: Rc<Pipeline>, request: Request) -> impl Stream<Item = Result<Event>> {
+    async_stream::stream! {
+        let mut events = std::pin::pin!(pipeline.generate(request));
+        while let Some(event) = poll_fn(|context| events.as_mut().poll_next(context)).await {
+            yield event;
+        }
+    }
+}
+
+/// A generation under way.
+#[wasm_bindgen]
+pub struct Generation {
+    events: Pin<Box<dyn Stream<Item = Result<Event>>>>,
+}
+
+#[wasm_bindgen]
+impl Generation {
+    /// The next event; `undefined` after the last.
+    pub async fn next(&mut self) -> std::result::Result<JsValue, JsValue> {
+        match poll_fn(|context| self.events.as_mut().poll_next(context)).await {
+            None => Ok(JsValue::UNDEFINED),
+            Some(event) => message(event.map_err(to_js)?),
+        }
+    }
+}
+
+/// An event as JavaScript sees it.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Message<'a> {
+    Stage { stage: crate::progress::Stage },
+    Warning { message: String },
+    Step { step: usize, steps: usize },
+    Preview,
+    Done { settings: &'a crate::progress::Settings, timings: crate::progress::Timings },
+}
+
+fn message(event: Event) -> std::result::Result<JsValue, JsValue> {
+    match event {
+        Event::Stage(stage) => json(&Message::Stage { stage }),
+        Event::Warning(message) => json(&Message::Warning { message }),
+        Event::Step { step, steps } => json(&Message::Step { step, steps }),
+        Event::Preview(image) => {
+            let message = json(&Message::Preview)?;
+            Reflect::set(&message, &"image".into(), &picture(&image)?)?;
+            Ok(message)
+        }
+        Event::Done(Output { frames, settings, timings, .. }) => {
+            let message = json(&Message::Done { settings: &settings, timings })?;
+            let frame = frames.first().ok_or_else(|| {
+                to_js(Error::bad_model("the pipeline").expected("a picture").found("none"))
+            })?;
+            let png = output::encode(frame, output::Format::Png, Some(&settings)).map_err(to_js)?;
+            Reflect::set(&message, &"image".into(), &picture(frame)?)?;
+            Reflect::set(&message, &"png".into(), &Uint8Array::from(png.as_slice()))?;
+            Ok(message)
+        }
+    }
+}
+
+/// Width, height and RGBA bytes, which is what a canvas takes.
+fn picture(image: &Image) -> std::result::Result<JsValue, JsValue> {
+    let rgba: Vec<u8> = image.rgb.chunks_exact(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], u8::MAX]).collect();
+    let picture = js_sys::Object::new();
+    Reflect::set(&picture, &"width".into(), &(image.width as f64).into())?;
+    Reflect::set(&picture, &"height".into(), &(image.height as f64).into())?;
+    Reflect::set(&picture, &"rgba".into(), &Uint8Array::from(rgba.as_slice()))?;
+    Ok(picture.into())
+}
+
+fn json(value: &impl Serialize) -> std::result::Result<JsValue, JsValue> {
+    Ok(value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+}
+
+fn to_js(error: Error) -> JsValue {
+    let js = js_sys::Error::new(&error.to_string());
+    let _ = Reflect::set(&js, &"code".into(), &error.kind().code().into()); // An object takes any property.
+    js.into()
+}
+
+/// What JavaScript threw while it was asked for `path`, with its code.
+fn from_js(path: &str, error: &JsValue) -> Error {
+    let property = |name: &str| Reflect::get(error, &name.into()).ok().and_then(|value| value.as_string());
+    let kind = property("code").and_then(|code| ErrorKind::from_code(&code)).unwrap_or(ErrorKind::File);
+    Error::new(kind, property("message").unwrap_or_else(|| path.to_owned()))
+}
