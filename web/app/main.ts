@@ -1,0 +1,125 @@
+/** The page: a form, one picture, and what is going on. Loads the model at the first picture, and keeps it. */
+import { FlagditError, load, plan, probe, type GenerateEvent, type Model, type Plan } from 'flagdit';
+
+import { actions, elements, show, tell } from './view.js';
+
+const query = new URLSearchParams(location.search);
+/** Another model, or a device, can be named in the address: `?model=URL&device=cpu`. */
+const MODEL = query.get('model') ?? './weights/toybox/';
+const DEVICE = query.get('device') ?? 'auto';
+const PREVIEW_EVERY = 2;
+
+let model: Promise<Model> | undefined;
+let running: AbortController | undefined;
+let resultUrl: string | undefined;
+
+async function generate(): Promise<void> {
+  if (running) return;
+  running = new AbortController();
+  const { signal } = running;
+  show.busy(true);
+  const start = performance.now();
+  try {
+    const engine = await loaded(signal);
+    for await (const event of engine.generate({ ...show.request(), previewEvery: PREVIEW_EVERY, signal })) {
+      await follow(event, start);
+    }
+  } catch (error) {
+    if (error instanceof FlagditError && error.code === 'aborted') tell.status('Stopped.');
+    else tell.error(error instanceof FlagditError ? `${error.message} (${error.code})` : String(error));
+  } finally {
+    running = undefined;
+    show.busy(false);
+  }
+}
+
+/** The model, loaded once. A load that failed or was stopped is tried again the next time. */
+async function loaded(signal: AbortSignal): Promise<Model> {
+  model ??= load(MODEL, {
+    device: DEVICE as 'auto',
+    signal,
+    onProgress: ({ loaded, total }) => {
+      tell.progress(loaded, total);
+      tell.status(`Loading the model: ${megabytes(loaded)} of ${megabytes(total)}`);
+    },
+  });
+  try {
+    const engine = await model;
+    elements.device.textContent = `Computes on ${engine.device.kind === 'cpu' ? 'the CPU' : 'the GPU'}: ${engine.device.name}`;
+    return engine;
+  } catch (error) {
+    model = undefined;
+    throw error;
+  }
+}
+
+async function follow(event: GenerateEvent, start: number): Promise<void> {
+  switch (event.type) {
+    case 'stage':
+      tell.status({ encode: 'Reading the prompt …', sample: 'Sampling …', decode: 'Painting …' }[event.stage]);
+      break;
+    case 'warning':
+      tell.warning(event.message);
+      break;
+    case 'step':
+      tell.progress(event.step, event.steps);
+      tell.status(`Step ${event.step} of ${event.steps}`);
+      break;
+    case 'preview':
+      show.preview(event.image);
+      break;
+    case 'done': {
+      const { output, seed, timings } = event;
+      if (resultUrl) URL.revokeObjectURL(resultUrl);
+      resultUrl = URL.createObjectURL(await output.toBlob('image/png'));
+      await show.result(resultUrl, output.settings);
+      const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`;
+      tell.status(`Done in ${seconds(performance.now() - start)}.`);
+      elements.facts.textContent = `Seed ${seed} · sampling ${seconds(timings.sampleMs)}, painting ${seconds(timings.decodeMs)}`;
+    }
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** What will be downloaded, and the model's own sizes and defaults, before anything is. */
+async function prepare(): Promise<void> {
+  const can = await probe();
+  elements.device.textContent = can.webgpu
+    ? 'Computes on the CPU; this version does not use the GPU in the browser yet.'
+    : `Computes on the CPU (${can.reason}).`;
+  if (!can.wasmSimd) {
+    tell.error('This browser has no WebAssembly with SIMD, which is needed; a newer one has it (unsupported)');
+    return;
+  }
+  try {
+    announce(await plan(MODEL));
+  } catch (error) {
+    tell.error(error instanceof FlagditError ? `${error.message} (${error.code})` : String(error));
+  }
+}
+
+function announce({ manifest, bytes, cachedBytes }: Plan): void {
+  const missing = bytes - cachedBytes;
+  tell.status(
+    missing
+      ? `The first picture downloads the model: ${megabytes(missing)}, once.`
+      : 'The model is here already; this page works offline.',
+  );
+  show.defaults(manifest);
+}
+
+/** Keeps the page itself for visits without a network; its service worker comes too late to see the first fetches. */
+async function stayOffline(): Promise<void> {
+  await navigator.serviceWorker.register('./sw.js');
+  const { active } = await navigator.serviceWorker.ready;
+  const fetched = performance.getEntriesByType('resource').map(({ name }) => name);
+  const own = fetched.filter((name) => name.startsWith(new URL('.', location.href).href) && !name.includes('/weights/'));
+  active?.postMessage([location.href.split(/[?#]/)[0], ...own]);
+}
+
+actions({ generate, cancel: () => running?.abort() });
+void prepare();
+if ('serviceWorker' in navigator && import.meta.env.PROD) void stayOffline();

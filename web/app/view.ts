@@ -1,0 +1,168 @@
+/** The elements of the page, and everything that changes them. */
+import { MAX_SEED, type ManifestHead, type Settings } from 'flagdit';
+
+const get = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
+
+export const elements = {
+  form: get<HTMLFormElement>('form'),
+  prompt: get<HTMLTextAreaElement>('prompt'),
+  negative: get<HTMLInputElement>('negative'),
+  width: get<HTMLInputElement>('width'),
+  height: get<HTMLInputElement>('height'),
+  steps: get<HTMLInputElement>('steps'),
+  guidance: get<HTMLInputElement>('guidance'),
+  seed: get<HTMLInputElement>('seed'),
+  dice: get<HTMLButtonElement>('dice'),
+  ideas: get('ideas'),
+  presets: get('presets'),
+  generate: get<HTMLButtonElement>('generate'),
+  preview: get<HTMLCanvasElement>('preview'),
+  result: get<HTMLImageElement>('result'),
+  empty: get('empty'),
+  progress: get<HTMLProgressElement>('progress'),
+  status: get('status'),
+  error: get('error'),
+  facts: get('facts'),
+  download: get<HTMLAnchorElement>('download'),
+  device: get('device'),
+};
+
+const IDEAS = [
+  'a small green circle in the top left corner on a white background',
+  'one yellow cross on the right against purple',
+  'a large pink heart on a black background',
+  'a white square at the bottom with a blue background',
+];
+
+/** Words for what happens. */
+export const tell = {
+  status(text: string): void {
+    elements.status.textContent = text;
+  },
+  warning(text: string): void {
+    elements.error.textContent = text;
+    elements.error.hidden = false;
+  },
+  error(text: string): void {
+    tell.status('');
+    tell.warning(text);
+  },
+  progress(done: number, all: number): void {
+    elements.progress.max = all || 1;
+    elements.progress.value = done;
+  },
+};
+
+/** Pictures and states. */
+export const show = {
+  busy(isBusy: boolean): void {
+    const { generate, progress, error } = elements;
+    generate.textContent = isBusy ? 'Cancel' : 'Generate';
+    generate.classList.toggle('cancel', isBusy);
+    if (isBusy) {
+      error.hidden = true;
+      elements.facts.textContent = '';
+      progress.value = 0;
+    } else {
+      progress.value = 0;
+      elements.preview.hidden = true;
+    }
+  },
+
+  preview(image: ImageBitmap): void {
+    const { preview, result, empty } = elements;
+    [preview.width, preview.height] = [image.width, image.height];
+    preview.getContext('bitmaprenderer')!.transferFromImageBitmap(image);
+    preview.hidden = false;
+    result.hidden = empty.hidden = true;
+    elements.download.hidden = true;
+  },
+
+  async result(url: string, { prompt, seed }: Settings): Promise<void> {
+    const { result, preview, empty, download } = elements;
+    result.src = url;
+    result.alt = `${prompt} (seed ${seed})`;
+    await result.decode();
+    result.hidden = download.hidden = false;
+    preview.hidden = empty.hidden = true;
+    download.href = url;
+    download.download = `flagdit-${seed}.png`;
+  },
+
+  /** What the form asks for. */
+  request() {
+    const { prompt, negative, width, height, steps, guidance, seed } = elements;
+    return {
+      prompt: prompt.value,
+      negativePrompt: negative.value,
+      width: width.valueAsNumber,
+      height: height.valueAsNumber,
+      steps: steps.valueAsNumber,
+      guidance: guidance.valueAsNumber,
+      seed: seed.valueAsNumber,
+    };
+  },
+
+  /** The model's own sizes and defaults. */
+  defaults({ sizes, sampling }: ManifestHead): void {
+    const [size, defaults] = [sizes.image, sampling.image];
+    if (!size || !defaults) return;
+    const { width, height, steps, guidance } = elements;
+    const [nativeWidth = 0, nativeHeight = 0] = size.native;
+    [width, height].forEach((input, side) => {
+      input.min = input.step = String(size.multiple);
+      input.max = String(size.max[side]);
+    });
+    steps.value = String(defaults.steps);
+    guidance.value = String(defaults.guidance);
+    const fits = (value: number, side: number) => value <= (size.max[side] ?? 0);
+    const choices = [
+      [nativeWidth, nativeHeight],
+      [2 * nativeWidth, nativeHeight],
+      [nativeWidth, 2 * nativeHeight],
+    ].filter(([w = 0, h = 0]) => fits(w, 0) && fits(h, 1)) as [number, number][];
+    elements.presets.replaceChildren(...choices.map(([w, h]) => chip(`${w} × ${h}`, () => resize(w, h))));
+    resize(nativeWidth, nativeHeight);
+  },
+};
+
+function resize(width: number, height: number): void {
+  elements.width.valueAsNumber = width;
+  elements.height.valueAsNumber = height;
+  mark();
+}
+
+/** Marks the preset that the size is. */
+function mark(): void {
+  const size = `${elements.width.value} × ${elements.height.value}`;
+  for (const button of elements.presets.children) button.setAttribute('aria-pressed', String(button.textContent === size));
+}
+
+function chip(text: string, onClick: () => void): HTMLButtonElement {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.textContent = text;
+  button.addEventListener('click', onClick);
+  return button;
+}
+
+/** What the user can do. */
+export function actions({ generate, cancel }: { generate: () => void; cancel: () => void }): void {
+  const { form, prompt, seed, dice, ideas, width, height } = elements;
+  const isBusy = () => elements.generate.classList.contains('cancel');
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    if (isBusy()) cancel();
+    else generate();
+  });
+  addEventListener('keydown', (event) => {
+    if (event.key === 'Escape' && isBusy()) cancel();
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && !isBusy()) form.requestSubmit();
+  });
+  dice.addEventListener('click', () => {
+    // A number that people can read to each other; any up to MAX_SEED can be typed.
+    seed.valueAsNumber = Math.floor(Math.random() * Math.min(1e6, MAX_SEED));
+  });
+  ideas.replaceChildren(...IDEAS.map((idea) => chip(idea, () => (prompt.value = idea))));
+  for (const input of [width, height]) input.addEventListener('input', mark);
+}

@@ -1,0 +1,70 @@
+/** The page's end of the wire to the worker: commands out, replies to whoever waits for them. */
+import { aborted, DeviceError, revive, type FlagditError } from './errors.js';
+import type { Command, EngineEvent, Loaded, LoadProgress, Reply } from './protocol.js';
+
+type Sent = Extract<Command, { type: 'load' | 'generate' }>;
+/** Without its number. */
+type Order = Sent extends infer C ? (C extends Sent ? Omit<C, 'id'> : never) : never;
+
+/** What becomes of one command. */
+interface Waiting {
+  onProgress?: (progress: LoadProgress) => void;
+  onEvent?: (event: EngineEvent) => void;
+  resolve: (value: Loaded | undefined) => void;
+  reject: (error: FlagditError) => void;
+}
+
+export class Connection {
+  private readonly waiting = new Map<number, Waiting>();
+  private lastId = 0;
+  private end?: FlagditError;
+
+  constructor(private readonly worker: Worker) {
+    worker.addEventListener('message', ({ data }: MessageEvent<Reply>) => this.receive(data));
+    worker.addEventListener('error', (event) => {
+      event.preventDefault();
+      const reason = event.message || 'its script could not be loaded; is workerUrl right?';
+      this.close(new DeviceError('unsupported', `the worker failed: ${reason}`));
+    });
+  }
+
+  /** Sends a command; settles with its answer. `signal` cancels it. */
+  send(
+    order: Order,
+    { signal, ...handlers }: Pick<Waiting, 'onProgress' | 'onEvent'> & { signal?: AbortSignal },
+  ): Promise<Loaded | undefined> {
+    if (this.end) return Promise.reject(this.end);
+    if (signal?.aborted) return Promise.reject(aborted());
+    const id = ++this.lastId;
+    const cancel = () => this.worker.postMessage({ id: ++this.lastId, type: 'cancel', target: id } satisfies Command);
+    signal?.addEventListener('abort', cancel, { once: true });
+    return new Promise<Loaded | undefined>((resolve, reject) => {
+      this.waiting.set(id, { ...handlers, resolve, reject });
+      this.worker.postMessage({ id, ...order } as Command);
+    }).finally(() => signal?.removeEventListener('abort', cancel));
+  }
+
+  /** Ends the worker; whoever still waits gets `reason`. */
+  close(reason: FlagditError): void {
+    this.end ??= reason;
+    this.worker.terminate();
+    for (const { reject } of this.waiting.values()) reject(reason);
+    this.waiting.clear();
+  }
+
+  private receive(reply: Reply): void {
+    if (reply.type === 'fatal') {
+      this.close(revive(reply.error));
+      return;
+    }
+    const waiting = this.waiting.get(reply.id);
+    if (!waiting) return; // was given up
+    if (reply.type === 'progress') waiting.onProgress?.(reply.progress);
+    else if (reply.type === 'event') waiting.onEvent?.(reply.event);
+    else {
+      this.waiting.delete(reply.id);
+      if (reply.type === 'done') waiting.resolve(reply.value);
+      else waiting.reject(revive(reply.error));
+    }
+  }
+}

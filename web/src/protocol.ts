@@ -1,0 +1,87 @@
+/** What page and worker say to each other. Every command is answered by `done` or `failed` with its number. */
+import type { PlainError } from './errors.js';
+
+/** Where to compute. `auto`: a real GPU if there is one that this version can use, else the CPU. */
+export type DeviceChoice = 'auto' | 'gpu' | 'cpu';
+
+/** The device at work. */
+export interface DeviceState {
+  kind: 'discrete' | 'integrated' | 'virtual' | 'other' | 'software' | 'cpu';
+  name: string;
+  warning: string | null;
+}
+
+/** How far loading is; bytes. */
+export interface LoadProgress {
+  stage: 'download' | 'verify';
+  loaded: number;
+  total: number;
+  /** The file at hand. */
+  file?: string;
+}
+
+/** What to make. What is absent comes from the model's manifest. */
+export interface EngineRequest {
+  kind: 'image';
+  prompt: string;
+  negativePrompt?: string;
+  width?: number;
+  height?: number;
+  steps?: number;
+  guidance?: number;
+  solver?: string;
+  timeShift?: number;
+  seed: number;
+  previewEvery?: number;
+}
+
+/** Every choice that a picture came from; what its metadata states. */
+export interface Settings extends Required<Omit<EngineRequest, 'previewEvery'>> {
+  model: string;
+  modelHash: string;
+}
+
+/** Milliseconds. */
+export interface Timings {
+  encodeMs: number;
+  sampleMs: number;
+  decodeMs: number;
+}
+
+/** RGBA, row after row. */
+export interface Picture {
+  width: number;
+  height: number;
+  rgba: Uint8Array<ArrayBuffer>;
+}
+
+/** An event of the engine. */
+export type EngineEvent =
+  | { type: 'stage'; stage: 'encode' | 'sample' | 'decode' }
+  | { type: 'warning'; message: string }
+  | { type: 'step'; step: number; steps: number }
+  | { type: 'preview'; image: Picture }
+  | { type: 'done'; image: Picture; png: Uint8Array<ArrayBuffer>; settings: Settings; timings: Timings };
+
+/** Where the model is. */
+export type ModelPlace = { url: string } | { files: File[] };
+
+export type Command = { id: number } & (
+  | { type: 'load'; place: ModelPlace; device: DeviceChoice; wasmUrl?: string }
+  | { type: 'generate'; request: EngineRequest }
+  | { type: 'cancel'; target: number }
+);
+
+/** What `load` answers. */
+export interface Loaded {
+  manifest: unknown;
+  identity: string;
+  device: DeviceState;
+}
+
+export type Reply =
+  | { id: number; type: 'progress'; progress: LoadProgress }
+  | { id: number; type: 'event'; event: EngineEvent }
+  | { id: number; type: 'done'; value?: Loaded }
+  | { id: number; type: 'failed'; error: PlainError }
+  | { type: 'fatal'; error: PlainError };

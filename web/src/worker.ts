@@ -1,0 +1,93 @@
+/** The worker: owns the engine and the model, so that the page stays free. Only here is the wasm package imported. */
+import init, { Engine, onPanic, type Generation } from './engine/flagdit.js';
+import { aborted, plain } from './errors.js';
+import type { Command, EngineEvent, Loaded, Reply } from './protocol.js';
+import { source } from './weights.js';
+
+type Load = Extract<Command, { type: 'load' }>;
+type Generate = Extract<Command, { type: 'generate' }>;
+
+/** Running commands by number. */
+const running = new Map<number, AbortController>();
+let engine: Engine | undefined;
+let panic: string | undefined;
+
+const reply = (message: Reply, transfer: Transferable[] = []) => self.postMessage(message, { transfer });
+
+self.addEventListener('message', ({ data }: MessageEvent<Command>) => {
+  if (data.type === 'cancel') {
+    running.get(data.target)?.abort();
+    return;
+  }
+  const abort = new AbortController();
+  running.set(data.id, abort);
+  const work = data.type === 'load' ? load(data, abort.signal) : generate(data, abort.signal);
+  work
+    .then(
+      (value) => reply({ id: data.id, type: 'done', value: value ?? undefined }),
+      (error: unknown) => (panic ? die() : reply({ id: data.id, type: 'failed', error: plain(error) })),
+    )
+    .finally(() => running.delete(data.id));
+});
+
+// A panic ends the engine in the middle of a promise that nobody will settle.
+self.addEventListener('error', (event) => {
+  panic ??= event.message;
+  die();
+});
+
+function die(): void {
+  const outOfMemory = /memory|allocat/i.test(panic ?? '');
+  const code = outOfMemory ? 'out-of-memory' : 'unsupported';
+  reply({ type: 'fatal', error: { code, message: `the engine ended: ${panic}; load the model again` } });
+}
+
+async function load({ id, place, device, wasmUrl }: Load, signal: AbortSignal): Promise<Loaded> {
+  await init(wasmUrl ? { module_or_path: wasmUrl } : undefined);
+  onPanic((message: string) => (panic = message));
+  const bytes = source(place, (progress) => reply({ id, type: 'progress', progress }), signal);
+  try {
+    engine = await Engine.open(bytes, device);
+  } catch (error) {
+    // What is damaged must not be found in the cache again.
+    if (plain(error).code === 'integrity') await bytes.forget();
+    throw signal.aborted ? aborted() : error;
+  }
+  if (signal.aborted) throw aborted();
+  return { manifest: engine.manifest, identity: engine.identity, device: engine.device };
+}
+
+async function generate({ id, request }: Generate, signal: AbortSignal): Promise<void> {
+  const generation: Generation = engine!.generate(request);
+  try {
+    for (;;) {
+      // Messages (a cancel) are heard between tasks only; every event is at most one solver step away.
+      await task();
+      if (signal.aborted) throw aborted();
+      const event = (await generation.next()) as EngineEvent | undefined;
+      if (!event) return;
+      reply({ id, type: 'event', event }, buffers(event));
+    }
+  } finally {
+    generation.free();
+  }
+}
+
+/** What an event owns moves to the page instead of being copied. */
+function buffers(event: EngineEvent): Transferable[] {
+  if (event.type === 'preview') return [event.image.rgba.buffer];
+  if (event.type === 'done') return [event.image.rgba.buffer, event.png.buffer];
+  return [];
+}
+
+/** Resolves in a task of its own, unlike a promise, and without the delay of a timer. */
+function task(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}
