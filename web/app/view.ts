@@ -92,14 +92,16 @@ export const show = {
   /** What the form asks for. */
   request() {
     const { prompt, negative, width, height, steps, guidance, seed } = elements;
+    // What is left empty is for the model to choose.
+    const number = (input: HTMLInputElement) => (Number.isNaN(input.valueAsNumber) ? undefined : input.valueAsNumber);
     return {
       prompt: prompt.value,
       negativePrompt: negative.value,
-      width: width.valueAsNumber,
-      height: height.valueAsNumber,
-      steps: steps.valueAsNumber,
-      guidance: guidance.valueAsNumber,
-      seed: seed.valueAsNumber,
+      width: number(width),
+      height: number(height),
+      steps: number(steps),
+      guidance: number(guidance),
+      seed: number(seed),
     };
   },
 

@@ -50,24 +50,29 @@ fn ensure_lavapipe(workspace: &Workspace) -> Result<()> {
         println!("lavapipe: packaged for Linux only, the GPU tests see this machine's own adapters");
         return Ok(());
     }
-    let packages = PACKAGES.join(" ");
+    packages(workspace, "lavapipe", &PACKAGES)?;
+    let icd = lavapipe_icd()
+        .with_context(|| format!("{} left no lvp_icd*.json in {}", PACKAGES.join(" "), ICD_FOLDERS.join(" or ")))?;
+    println!("lavapipe: {}", icd.display());
+    Ok(())
+}
+
+/// Installs the distribution's packages that bring `what`; says what to type where this is somebody's own machine.
+pub fn packages(workspace: &Workspace, what: &str, packages: &[&str]) -> Result<()> {
     ensure!(
         succeeds(Command::new("apt-get").arg("--version")),
-        "lavapipe is missing and there is no apt-get: install your distribution's equivalent of {packages}"
+        "{what} is missing and there is no apt-get: install your distribution's equivalent of {}",
+        packages.join(" ")
     );
     let is_root = is_root();
     let mut update = apt(workspace, is_root, &["update"]);
     let mut install = apt(workspace, is_root, &["install", "-y", "--no-install-recommends"]);
-    install.args(PACKAGES);
+    install.args(packages);
     if !is_root && env::var("CI").as_deref() != Ok("true") {
-        bail!("lavapipe is missing: run `{} && {}`", command_line(&update), command_line(&install));
+        bail!("{what} is missing: run `{} && {}`", command_line(&update), command_line(&install));
     }
     workspace::run(&mut update)?;
-    workspace::run(&mut install)?;
-    let icd =
-        lavapipe_icd().with_context(|| format!("{packages} left no lvp_icd*.json in {}", ICD_FOLDERS.join(" or ")))?;
-    println!("lavapipe: {}", icd.display());
-    Ok(())
+    workspace::run(&mut install)
 }
 
 fn apt(workspace: &Workspace, is_root: bool, args: &[&str]) -> Command {
@@ -88,7 +93,8 @@ fn is_root() -> bool {
     output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-fn succeeds(command: &mut Command) -> bool {
+/// Whether a command can be started and ends well; what it prints is dropped.
+pub fn succeeds(command: &mut Command) -> bool {
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }

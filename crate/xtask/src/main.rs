@@ -2,11 +2,15 @@
 //! project builds. It depends on nothing heavy: it must compile in seconds before anything else can be tried.
 
 mod declared;
+mod demo;
+mod e2e;
 mod install;
 mod markdown;
 mod readme_commands;
 mod readme_tree;
 mod test;
+mod wasm_toolchain;
+mod web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,11 +30,21 @@ struct Args {
 enum Task {
     /// Installs what is missing, then runs every check and every test
     Test,
+    /// Builds the browser's engine, the npm package and the page
+    Web,
+    /// Builds the page and serves it on this machine
+    Demo {
+        /// Where it listens, on 127.0.0.1
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
 }
 
 fn main() -> ExitCode {
     let result = Workspace::locate().and_then(|workspace| match Args::parse().command {
         Task::Test => test::run(&workspace),
+        Task::Web => web::run(&workspace),
+        Task::Demo { port } => demo::run(&workspace, port),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

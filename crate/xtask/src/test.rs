@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use crate::workspace::{self, Workspace};
-use crate::{declared, install, readme_commands, readme_tree};
+use crate::{declared, e2e, install, readme_commands, readme_tree, web};
 
 type Check = fn(&Workspace) -> Result<()>;
 
-const STAGES: [(&str, Check); 7] = [
+const STAGES: [(&str, Check); 9] = [
     ("install what is missing", install::run),
     ("every test is declared", declared::run),
     ("README: file tree", readme_tree::run),
@@ -17,6 +17,8 @@ const STAGES: [(&str, Check); 7] = [
     ("clippy", clippy),
     ("tests", tests),
     ("README: commands", readme_commands::run),
+    ("web", web::run),
+    ("browser", e2e::run),
 ];
 
 /// Runs the stages and closes with a table of what each took.

@@ -34,6 +34,13 @@ impl Workspace {
         command.args(args);
         command
     }
+
+    /// Where cargo puts what it builds.
+    pub fn target_folder(&self) -> Result<PathBuf> {
+        let output = self.cargo(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
+        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+        Ok(metadata["target_directory"].as_str().context("cargo metadata names no target folder")?.into())
+    }
 }
 
 /// Prints the command line, runs it with its output in plain sight, and fails with the same line.

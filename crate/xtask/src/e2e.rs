@@ -1,0 +1,35 @@
+//! The built page and package in a real browser (`e2e/`), nothing mocked.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::workspace::{self, Workspace};
+use crate::{install, web};
+
+const CHROMIUM: [&str; 4] =
+    ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/usr/bin/google-chrome-stable"];
+
+/// Runs what `e2e/` holds. `web` was built before.
+pub fn run(workspace: &Workspace) -> Result<()> {
+    web::dependencies(workspace, "e2e")?;
+    let browser = match chromium() {
+        Some(browser) => browser,
+        None => {
+            install::packages(workspace, "Chromium", &["chromium"])?;
+            CHROMIUM[0].into()
+        }
+    };
+    // Playwright's configuration looks for both.
+    let mut test = workspace.command("env");
+    test.args(["-C", "e2e", "npx", "playwright", "test"]);
+    test.env("CHROMIUM", browser).env("FLAGDIT", workspace.target_folder()?.join("release/flagdit"));
+    workspace::run(&mut test)
+}
+
+/// The browser that `CHROMIUM` names, or the distribution's.
+fn chromium() -> Option<PathBuf> {
+    let named = env::var_os("CHROMIUM").map(PathBuf::from);
+    named.or_else(|| CHROMIUM.iter().map(Path::new).find(|path| path.exists()).map(Path::to_path_buf))
+}

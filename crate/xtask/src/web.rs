@@ -1,0 +1,100 @@
+//! `cargo xtask web`: the engine for browsers, the npm package around it, and the page.
+//!
+//! ```text
+//! crate/src ─ cargo ─ wasm-bindgen ─ wasm-opt ─► web/src/engine ─ tsc ─► web/dist (the package) ─ Vite ─► web/site
+//! ```
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::wasm_toolchain;
+use crate::workspace::{self, Workspace};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// What `.cargo/config.toml` lets the compiler use, and wasm-bindgen's references to JavaScript's values.
+const WASM_FEATURES: [&str; 7] = [
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// Builds everything, and prints how large it became.
+pub fn run(workspace: &Workspace) -> Result<()> {
+    dependencies(workspace, "web")?;
+    engine(workspace)?;
+    workspace::run(web(workspace).args(["npm", "run", "build", "--silent"]))?;
+    copy_folder(&workspace.root.join("web/src/engine"), &workspace.root.join("web/dist/engine"))?;
+    workspace::run(web(workspace).args(["npx", "tsc", "--project", "app"]))?;
+    workspace::run(web(workspace).args(["npm", "run", "site", "--silent", "--", "--logLevel", "warn"]))?;
+    copy_folder(&workspace.root.join("weights-quantized/toybox"), &workspace.root.join("web/site/weights/toybox"))?;
+    sizes(workspace)
+}
+
+/// What `package-lock.json` names, if it is not there already.
+pub fn dependencies(workspace: &Workspace, folder: &str) -> Result<()> {
+    let (lock, seen) = ("package-lock.json", "node_modules/.package-lock.json");
+    let modified = |file: &str| fs::metadata(workspace.root.join(folder).join(file)).and_then(|data| data.modified());
+    if matches!((modified(lock), modified(seen)), (Ok(lock), Ok(seen)) if lock <= seen) {
+        return Ok(());
+    }
+    ensure!(
+        workspace.command("npm").arg("--version").output().is_ok(),
+        "npm is missing: install Node.js 20 or newer"
+    );
+    workspace::run(workspace.command("npm").args(["ci", "--prefix", folder]))
+}
+
+/// A command in `web/`, by way of `env` so that the printed line can be typed.
+fn web(workspace: &Workspace) -> Command {
+    let mut command = workspace.command("env");
+    command.args(["-C", "web"]);
+    command
+}
+
+fn engine(workspace: &Workspace) -> Result<()> {
+    let mut build = wasm_toolchain::cargo(workspace, TARGET)?;
+    build.args(["--package", "flagdit", "--lib", "--crate-type", "cdylib", "--profile", "web"]);
+    build.args(["--target", TARGET, "--no-default-features", "--features", "web"]);
+    workspace::run(&mut build)?;
+    let target = workspace.target_folder()?;
+    let mut bindgen = workspace.command(wasm_toolchain::bindgen(workspace, &target.join("tools"))?);
+    bindgen.args(["--target", "web", "--out-name", "flagdit", "--out-dir", "web/src/engine"]);
+    workspace::run(bindgen.arg(target.join(TARGET).join("web/flagdit.wasm")))?;
+    // Bytes that every visitor loads; -O3 and not -Oz, because they also compute.
+    let wasm = "src/engine/flagdit_bg.wasm";
+    let mut optimize = web(workspace);
+    optimize.args(["npx", "wasm-opt", wasm, "-o", wasm, "-O3", "--strip-debug", "--strip-producers"]);
+    workspace::run(optimize.args(WASM_FEATURES))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Raw, and as a server sends it.
+fn sizes(workspace: &Workspace) -> Result<()> {
+    const SCRIPT: &str = "const {brotliCompressSync: b} = require('zlib'), f = require('fs').readFileSync(process.argv[1]); \
+                          console.log(`${(f.length / 1e6).toFixed(2)} MB, ${(b(f).length / 1e6).toFixed(2)} MB as brotli`)";
+    for file in ["web/dist/engine/flagdit_bg.wasm", "web/dist/engine/flagdit.js"] {
+        let output = workspace.command("node").args(["-e", SCRIPT, file]).output()?;
+        println!("{file}: {}", String::from_utf8_lossy(&output.stdout).trim());
+    }
+    Ok(())
+}
