@@ -7,6 +7,8 @@ pub mod decode;
 pub mod device;
 pub mod error;
 #[cfg(feature = "engine")]
+pub mod kernels;
+#[cfg(feature = "engine")]
 pub mod modality;
 #[cfg(feature = "engine")]
 pub mod model;

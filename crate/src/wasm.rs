@@ -177,9 +177,9 @@ fn message(event: Event) -> std::result::Result<JsValue, JsValue> {
         }
         Event::Done(Output { frames, settings, timings, .. }) => {
             let message = json(&Message::Done { settings: &settings, timings })?;
-            let frame = frames.first().ok_or_else(|| {
-                to_js(Error::bad_model("the pipeline").expected("a picture").found("none"))
-            })?;
+            let frame = frames
+                .first()
+                .ok_or_else(|| to_js(Error::bad_model("the pipeline").expected("a picture").found("none")))?;
             let png = output::encode(frame, output::Format::Png, Some(&settings)).map_err(to_js)?;
             Reflect::set(&message, &"image".into(), &picture(frame)?)?;
             Reflect::set(&message, &"png".into(), &Uint8Array::from(png.as_slice()))?;

@@ -14,11 +14,12 @@ mod paths;
 
 use paths::{Reference, exports, references};
 
-const ROWS: [&[&str]; 10] = [
+const ROWS: [&[&str]; 11] = [
     &["error"],
     &["quant", "request"],
     &["device", "progress"],
-    &["kernels", "weights"],
+    &["kernels"],
+    &["weights"],
     &["nn"],
     &["model", "text", "decode", "sampler"],
     &["modality"],

@@ -8,6 +8,7 @@ import { ROOT, serve, type Served } from './server.js';
 export { expect } from '@playwright/test';
 
 /** Every test has a server; a page that reports an error of its own fails its test. */
+export const test = base.extend<{ served: Served; app: string }>({
   served: async ({}, use) => {
     const served = await serve();
     await use(served);

@@ -202,8 +202,17 @@ export class Model {
   }
 }
 
+const NAMES: readonly string[] = [
+  'kind', 'prompt', 'negativePrompt', 'width', 'height', 'steps', 'guidance', 'solver', 'timeShift', 'seed', 'previewEvery',
+  'signal',
+] satisfies (keyof Request)[];
+
 /** The request with a seed; refuses what would not survive the way to the engine. */
 function complete(request: Request): EngineRequest & { signal?: AbortSignal } {
+  const stranger = Object.keys(request).find((name) => !NAMES.includes(name));
+  if (stranger) {
+    throw new RequestError('bad-request', `request: expected fields among ${NAMES.join(', ')}, found ${stranger}`);
+  }
   const { kind = 'image', seed = randomSeed(), ...rest } = request;
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new RequestError('bad-request', `seed: expected 0 to ${MAX_SEED}, found ${seed}`);
@@ -211,7 +220,7 @@ function complete(request: Request): EngineRequest & { signal?: AbortSignal } {
   if (typeof rest.prompt !== 'string') {
     throw new RequestError('bad-request', `prompt: expected a text, found ${typeof rest.prompt}`);
   }
-  // The engine refuses names that it does not know; absent and undefined are the same here.
+  // Absent and undefined are the same here; to the engine they are not.
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
   return { ...(given as typeof rest), kind, seed };
 }

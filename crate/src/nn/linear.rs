@@ -1,20 +1,23 @@
 //! The linear layer: the only place where a network meets quantization.
 //!
-//! Quantized weights are expanded to f32 once, at load ([`crate::weights::reader`]), on every device; a kernel
-//! that multiplies by the codes themselves replaces that here, and nowhere else.
+//! On a GPU a quantized matrix stays as it is stored, and [`kernels::quant_linear`](crate::kernels) multiplies by its
+//! codes. On the CPU it was expanded to f32 once, at load: there a product of dense matrices is quicker.
 
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
 
-use crate::weights::params::{Init, Params};
+use crate::{
+    kernels::quant_linear,
+    weights::params::{Init, Params, Weight},
+};
 
 /// `y = x Wᵀ + b`.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// W, `[out, in]`, as PyTorch and the shards have it.
-    pub weight: Param<Tensor<2>>,
+    /// W, `[out, in]`.
+    pub weight: Weight,
     /// b, `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -28,22 +31,24 @@ impl Linear {
 
     /// Without a bias.
     pub fn without_bias(input: usize, output: usize, init: Init, params: &Params) -> Self {
-        Self { weight: params.tensor("weight", [output, input], init), bias: None }
+        Self { weight: params.matrix("weight", [output, input], init), bias: None }
     }
 
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let weight = self.weight.val();
-        let [output, input] = weight.dims();
         let mut shape = x.dims();
         let rows = shape[..D - 1].iter().product::<usize>();
-        shape[D - 1] = output;
         // One product of two matrices, whatever the batch: backends are quickest there.
-        let y = x.reshape([rows, input]).matmul(weight.transpose()); // [rows, out]
+        let x = x.reshape([rows, shape[D - 1]]); // [rows, in]
+        let y = match &self.weight {
+            Weight::Dense(weight) => x.matmul(weight.val().transpose()),
+            Weight::Quantized(matrix) => quant_linear(x, matrix),
+        }; // [rows, out]
         let y = match &self.bias {
             Some(bias) => y + bias.val().unsqueeze::<2>(),
             None => y,
         };
+        shape[D - 1] = y.dims()[1];
         y.reshape(shape) // [.., out]
     }
 }

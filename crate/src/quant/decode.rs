@@ -12,9 +12,7 @@ use crate::quant::{BLOCK, Encoded, Format, Layout};
 /// minima is not what [`Layout`] counts, or a scale or minimum is not finite.
 pub fn decode(encoded: &Encoded, rows: usize, cols: usize, format: Format) -> Result<Vec<f32>> {
     let layout = Layout::new(rows, cols, format)?;
-    check_counts(encoded, &layout, format)?;
-    check_finite("scale", &encoded.scales)?;
-    check_finite("min", encoded.mins.as_deref().unwrap_or_default())?;
+    encoded.check(&layout, format)?;
     let mut values = Vec::with_capacity(rows * cols);
     for row in 0..rows {
         let words = &encoded.codes[row * layout.words_per_row..][..layout.words_per_row];
@@ -27,6 +25,18 @@ pub fn decode(encoded: &Encoded, rows: usize, cols: usize, format: Format) -> Re
         }
     }
     Ok(values)
+}
+
+impl Encoded {
+    /// Refuses other counts than `layout` has, and scales and minima that are no finite numbers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadModel`](crate::error::ErrorKind::BadModel) that names what is wrong.
+    pub fn check(&self, layout: &Layout, format: Format) -> Result<()> {
+        check_counts(self, layout, format)?;
+        check_finite("scale", &self.scales)?;
+        check_finite("min", self.mins.as_deref().unwrap_or_default())
+    }
 }
 
 /// What the scale is multiplied with.

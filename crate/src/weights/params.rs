@@ -8,13 +8,14 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use burn::{
-    module::{Param, ParamId},
+    module::{Module, Param, ParamId},
     tensor::{Device, Distribution, Shape, Tensor, TensorData},
 };
 
 use crate::{
     error::{Error, Result},
-    weights::{DenseTensor, Reader},
+    kernels::{self, QuantMatrix},
+    weights::{DenseTensor, RawData, RawTensor, Reader},
 };
 
 /// How a parameter starts when a network is trained from nothing.
@@ -34,8 +35,40 @@ pub enum Init {
 }
 
 enum Source {
-    Loaded(BTreeMap<String, (Vec<usize>, Tensor<1>)>),
+    Loaded(BTreeMap<String, Loaded>),
     Random,
+}
+
+/// A parameter that is on the device and waits for its network.
+enum Loaded {
+    Dense(Vec<usize>, Tensor<1>),
+    Quantized(QuantMatrix),
+}
+
+impl Loaded {
+    fn shape(&self) -> Vec<usize> {
+        match self {
+            Self::Dense(shape, _) => shape.clone(),
+            Self::Quantized(matrix) => matrix.shape().to_vec(),
+        }
+    }
+
+    /// Its values, flat.
+    fn values(self) -> Tensor<1> {
+        match self {
+            Self::Dense(_, values) => values,
+            Self::Quantized(matrix) => matrix.dequantize().reshape([matrix.shape().iter().product::<usize>()]), // [all]
+        }
+    }
+}
+
+/// The matrix of a linear layer.
+#[derive(Module, Debug)]
+pub enum Weight {
+    /// `[out, in]`, as PyTorch and the shards have it.
+    Dense(Param<Tensor<2>>),
+    /// The same, as codes. Cannot be trained.
+    Quantized(QuantMatrix),
 }
 
 struct Store {
@@ -76,8 +109,16 @@ impl Params {
     pub async fn load(reader: &Reader, component: &str, device: &Device) -> Result<Self> {
         let mut params = Self::with(Source::Loaded(BTreeMap::new()), device);
         for name in reader.names_of(component) {
-            let DenseTensor { shape, values } = reader.tensor(name).await?;
-            params.insert(name[component.len() + 1..].to_owned(), shape, values);
+            let short = name[component.len() + 1..].to_owned();
+            match reader.format(name) {
+                Some(format) if QuantMatrix::takes(format) && kernels::run_on(device) => {
+                    params.put(short, Loaded::Quantized(quantized(reader, name, device).await?));
+                }
+                _ => {
+                    let DenseTensor { shape, values } = reader.tensor(name).await?;
+                    params.insert(short, shape, values);
+                }
+            }
         }
         Ok(params)
     }
@@ -86,8 +127,12 @@ impl Params {
     pub fn insert(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
         let length = values.len();
         let tensor = Tensor::from_data(TensorData::new(values, [length]), &self.device);
+        self.put(name, Loaded::Dense(shape, tensor));
+    }
+
+    fn put(&self, name: String, parameter: Loaded) {
         if let Source::Loaded(map) = &mut self.store.borrow_mut().source {
-            map.insert(name, (shape, tensor));
+            map.insert(name, parameter);
         }
     }
 
@@ -106,6 +151,20 @@ impl Params {
         Self { prefix: format!("{}{name}.", self.prefix), ..self.clone() }
     }
 
+    /// The matrix `name` of a linear layer, `[out, in]`, as it was stored if the device multiplies by that.
+    pub fn matrix(&self, name: &str, shape: [usize; 2], init: Init) -> Weight {
+        let full = format!("{}{name}", self.prefix);
+        let mut store = self.store.borrow_mut();
+        if let Source::Loaded(map) = &mut store.source
+            && matches!(map.get(&full), Some(Loaded::Quantized(matrix)) if matrix.shape() == shape)
+            && let Some(Loaded::Quantized(matrix)) = map.remove(&full)
+        {
+            return Weight::Quantized(matrix);
+        }
+        drop(store);
+        Weight::Dense(self.tensor(name, shape, init))
+    }
+
     /// The parameter `name` with exactly this shape.
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D], init: Init) -> Param<Tensor<D>> {
         let name = format!("{}{name}", self.prefix);
@@ -115,8 +174,8 @@ impl Params {
             Source::Loaded(map) => map.remove(&name),
         };
         match found {
-            Some((found, tensor)) if found == shape => return Param::from_tensor(tensor.reshape(shape)),
-            Some((found, _)) => store.misshapen.push(format!("{name} {found:?} instead of {shape:?}")),
+            Some(found) if found.shape() == shape => return Param::from_tensor(found.values().reshape(shape)),
+            Some(found) => store.misshapen.push(format!("{name} {:?} instead of {shape:?}", found.shape())),
             None => store.missing.push(name),
         }
         // Never materialised: `finish` refuses the network. A lying config must not allocate anything here.
@@ -153,6 +212,17 @@ impl Params {
             .found(complaints.join("; "))
             .remedy("convert the model again, or give the configuration that belongs to these weights"))
     }
+}
+
+/// The matrix `name`, codes as they are, on the device.
+async fn quantized(reader: &Reader, name: &str, device: &Device) -> Result<QuantMatrix> {
+    let RawTensor { shape, format, data } = reader.raw(name).await?;
+    let RawData::Quantized(encoded) = data else {
+        return Err(Error::bad_model(format!("tensor {name}")).expected("codes").found(format.name()));
+    };
+    let cols = shape.iter().skip(1).product();
+    QuantMatrix::upload(&encoded, shape[0], cols, format, device)
+        .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))
 }
 
 /// The names, the first dozen written out.

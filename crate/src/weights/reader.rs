@@ -112,6 +112,11 @@ impl Reader {
         self.manifest.tensors.keys().map(String::as_str).filter(move |name| belongs(name))
     }
 
+    /// How the tensor `name` is stored, if there is one.
+    pub fn format(&self, name: &str) -> Option<Format> {
+        self.manifest.tensors.get(name).map(|entry| entry.format)
+    }
+
     /// The tensor `name` as f32.
     ///
     /// # Errors

@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_crate_is_not_taken_for_its_neighbour() {
-        let lock = "[[package]]\nname = \"a-b\"\nversion = \"2.0.0\"\n\n[[package]]\nname = \"a\"\nversion = \"1.2.3\"\n";
+        let lock =
+            "[[package]]\nname = \"a-b\"\nversion = \"2.0.0\"\n\n[[package]]\nname = \"a\"\nversion = \"1.2.3\"\n";
         assert_eq!(version_in(lock, "a"), Some("1.2.3"));
         assert_eq!(version_in(lock, "b"), None);
     }

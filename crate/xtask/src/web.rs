@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::install;
 use crate::wasm_toolchain;
 use crate::workspace::{self, Workspace};
 
@@ -44,10 +45,7 @@ pub fn dependencies(workspace: &Workspace, folder: &str) -> Result<()> {
     if matches!((modified(lock), modified(seen)), (Ok(lock), Ok(seen)) if lock <= seen) {
         return Ok(());
     }
-    ensure!(
-        workspace.command("npm").arg("--version").output().is_ok(),
-        "npm is missing: install Node.js 20 or newer"
-    );
+    ensure!(workspace.command("npm").arg("--version").output().is_ok(), "npm is missing: install Node.js 20 or newer");
     workspace::run(workspace.command("npm").args(["ci", "--prefix", folder]))
 }
 
@@ -67,10 +65,13 @@ fn engine(workspace: &Workspace) -> Result<()> {
     let mut bindgen = workspace.command(wasm_toolchain::bindgen(workspace, &target.join("tools"))?);
     bindgen.args(["--target", "web", "--out-name", "flagdit", "--out-dir", "web/src/engine"]);
     workspace::run(bindgen.arg(target.join(TARGET).join("web/flagdit.wasm")))?;
-    // Bytes that every visitor loads; -O3 and not -Oz, because they also compute.
-    let wasm = "src/engine/flagdit_bg.wasm";
-    let mut optimize = web(workspace);
-    optimize.args(["npx", "wasm-opt", wasm, "-o", wasm, "-O3", "--strip-debug", "--strip-producers"]);
+    if !install::succeeds(workspace.command("wasm-opt").arg("--version")) {
+        install::packages(workspace, "wasm-opt", &["binaryen"])?;
+    }
+    // The compiler has optimised already: what is left to gain is a tenth of the bytes, and -O3 takes minutes for it.
+    let wasm = "web/src/engine/flagdit_bg.wasm";
+    let mut optimize = workspace.command("wasm-opt");
+    optimize.args([wasm, "-o", wasm, "-O1", "--strip-debug", "--strip-producers"]);
     workspace::run(optimize.args(WASM_FEATURES))
 }
 

@@ -22,7 +22,7 @@ impl Workspace {
     }
 
     /// A command that runs in the root.
-    pub fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
         command

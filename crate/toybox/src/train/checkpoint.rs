@@ -11,7 +11,7 @@ use burn::{
 use flagdit::weights::params::Params;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::optimizer::{Optimizer, Moments, Path as Name};
+use super::optimizer::{Moments, Optimizer, Path as Name};
 
 /// A named tensor in memory.
 pub type Named = (String, Vec<usize>, Vec<f32>);
@@ -34,12 +34,12 @@ struct Collect {
 }
 
 impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {

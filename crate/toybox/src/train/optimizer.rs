@@ -58,20 +58,28 @@ pub struct StepOptions {
 pub struct Path(Vec<String>);
 
 impl Path {
-    /// Into a part.
-    pub fn enter(&mut self, name: &str) {
-        self.0.push(name.to_owned());
+    /// Into a part. The variants of an enum have no part in the names of parameters.
+    pub fn enter(&mut self, name: &str, container: &str) {
+        if !is_enum(container) {
+            self.0.push(name.to_owned());
+        }
     }
 
     /// Out again.
-    pub fn exit(&mut self) {
-        self.0.pop();
+    pub fn exit(&mut self, container: &str) {
+        if !is_enum(container) {
+            self.0.pop();
+        }
     }
 
     /// The dotted name.
     pub fn name(&self) -> String {
         self.0.join(".")
     }
+}
+
+fn is_enum(container: &str) -> bool {
+    container.starts_with("Enum:")
 }
 
 impl Optimizer {
@@ -120,12 +128,12 @@ struct Collect<'a> {
 }
 
 impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -186,12 +194,12 @@ struct Replace {
 }
 
 impl ModuleMapper for Replace {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

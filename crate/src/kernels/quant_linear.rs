@@ -1,0 +1,221 @@
+//! x Wᵀ for a W that stays quantized: the codes are expanded where they are multiplied.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor, TensorData},
+};
+
+use crate::{
+    error::{Error, Result},
+    quant::{BLOCK, Encoded, Format, Layout},
+};
+
+/// A quantized matrix on a device.
+#[derive(Module, Debug)]
+pub struct QuantMatrix {
+    /// `[rows, words a row]`, as [`Layout`] counts them; the bits are unsigned.
+    codes: Tensor<2, Int>,
+    /// `[rows, blocks a row]`, as f32: an eighth of the bytes of 4-bit codes, and no f16 in shaders.
+    scales: Tensor<2>,
+    #[module(skip)]
+    format: Format,
+    /// Input features, without padding.
+    #[module(skip)]
+    cols: usize,
+}
+
+impl QuantMatrix {
+    /// Whether matrices of this format can stay quantized.
+    pub fn takes(format: Format) -> bool {
+        matches!(format, Format::Q4B32 | Format::Q8B32)
+    }
+
+    /// Moves `[rows, cols]` to the device, codes as they are.
+    ///
+    /// # Errors
+    /// `bad-model` if a count is not what [`Layout`] says, a scale is not finite, or the format is not taken.
+    pub fn upload(encoded: &Encoded, rows: usize, cols: usize, format: Format, device: &Device) -> Result<Self> {
+        if !Self::takes(format) {
+            return Err(Error::bad_model("format").expected("q4b32 or q8b32").found(format.name()));
+        }
+        let layout = Layout::new(rows, cols, format)?;
+        encoded.check(&layout, format)?;
+        let codes: Vec<i32> = encoded.codes.iter().map(|word| word.cast_signed()).collect();
+        let scales: Vec<f32> = encoded.scales.iter().map(|scale| scale.to_f32()).collect();
+        Ok(Self {
+            codes: Tensor::from_data(TensorData::new(codes, [rows, layout.words_per_row]), device),
+            scales: Tensor::from_data(TensorData::new(scales, [rows, layout.scales_per_row]), device),
+            format,
+            cols,
+        })
+    }
+
+    /// `[rows, cols]`, W's.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.codes.dims()[0], self.cols]
+    }
+
+    /// Bits of a code.
+    fn code_bits(&self) -> usize {
+        if self.format == Format::Q8B32 { 8 } else { 4 }
+    }
+
+    /// The matrix in f32, `[rows, cols]`, by plain tensor operations.
+    pub fn dequantize(&self) -> Tensor<2> {
+        let [rows, words] = self.codes.dims();
+        let bits = self.code_bits();
+        let (codes_per_word, padded) = (32 / bits, words * 32 / bits);
+        let (most, half) = ((1 << bits) - 1, 1 << (bits - 1));
+        let level = |position: usize| {
+            let code = self.codes.clone().bitwise_right_shift_scalar((position * bits) as i32);
+            let code = code.bitwise_and_scalar(most);
+            // q8b32's codes are in two's complement; q4b32's are 8 too large.
+            let signed = if bits == 8 { (code + half).bitwise_and_scalar(most) } else { code };
+            (signed - half).float().unsqueeze_dim::<3>(2) // [rows, words, 1]
+        };
+        let levels = Tensor::cat((0..codes_per_word).map(level).collect(), 2); // [rows, words, codes a word]
+        let levels = levels.reshape([rows, padded / BLOCK, BLOCK]); // [rows, blocks, 32]
+        let values = levels * self.scales.clone().unsqueeze_dim::<3>(2);
+        values.reshape([rows, padded]).narrow(1, 0, self.cols) // [rows, cols]
+    }
+}
+
+/// x `[M, cols]` times the transpose of W `[rows, cols]`: `[M, rows]`.
+pub fn quant_linear(x: Tensor<2>, w: &QuantMatrix) -> Tensor<2> {
+    #[cfg(feature = "gpu")]
+    if super::run_on(&x.device()) {
+        return gpu::launch(x, w);
+    }
+    reference(x, w)
+}
+
+/// [`quant_linear`] by plain tensor operations.
+pub fn reference(x: Tensor<2>, w: &QuantMatrix) -> Tensor<2> {
+    x.matmul(w.dequantize().transpose())
+}
+
+#[cfg(feature = "gpu")]
+pub use gpu::{launches, sources};
+
+#[cfg(feature = "gpu")]
+mod gpu {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use burn::{
+        backend::{
+            Backend, Dispatch, backend_extension,
+            tensor::{FloatTensor, IntTensor},
+        },
+        tensor::Tensor,
+    };
+    use burn_cubecl::{
+        CubeBackend,
+        kernel::into_contiguous,
+        template::{KernelSource, SourceKernel, SourceTemplate},
+        tensor::CubeTensor,
+    };
+    use cubecl::{
+        CubeCount, CubeDim,
+        prelude::KernelId,
+        server::{KernelArguments, MetadataBindingInfo},
+    };
+
+    use super::QuantMatrix;
+
+    const SHADER: &str = include_str!("../../../shaders/quant_linear.wgsl");
+    /// Invocations of a workgroup.
+    const THREADS: u32 = 256;
+    /// Columns of y that a workgroup takes.
+    const TILE_N: usize = 64;
+    /// Rows of y that a workgroup takes: few for a handful of tokens, many where W's expansion has to pay off.
+    const TILES_M: [usize; 2] = [16, 64];
+    const CODE_BITS: [usize; 2] = [4, 8];
+
+    static LAUNCHES: AtomicU64 = AtomicU64::new(0);
+
+    /// How often the shader was launched in this process: a shader that nothing calls should be noticed.
+    pub fn launches() -> u64 {
+        LAUNCHES.load(Ordering::Relaxed)
+    }
+
+    /// A variant of the shader.
+    struct Kernel {
+        tile_m: usize,
+        code_bits: usize,
+    }
+
+    impl Kernel {
+        fn text(&self) -> String {
+            let Self { tile_m, code_bits } = self;
+            format!("const TILE_M: u32 = {tile_m}u;\nconst CODE_BITS: u32 = {code_bits}u;\n{SHADER}")
+        }
+    }
+
+    impl KernelSource for Kernel {
+        fn source(&self) -> SourceTemplate {
+            SourceTemplate::new(self.text())
+        }
+
+        fn id(&self) -> KernelId {
+            // All parameters in one tuple: a second `info` would replace the first.
+            KernelId::new::<Self>().info((self.tile_m, self.code_bits)).cube_dim(*CubeDim::new_1d(THREADS))
+        }
+
+        fn lang(&self) -> &'static str {
+            "wgsl"
+        }
+    }
+
+    /// Every variant with its name.
+    pub fn sources() -> Vec<(String, String)> {
+        let kernels = TILES_M.iter().flat_map(|&tile_m| CODE_BITS.map(|code_bits| Kernel { tile_m, code_bits }));
+        let named = |kernel: Kernel| {
+            (
+                format!("quant_linear.wgsl with TILE_M {} and CODE_BITS {}", kernel.tile_m, kernel.code_bits),
+                kernel.text(),
+            )
+        };
+        kernels.map(named).collect()
+    }
+
+    #[backend_extension(Cube)]
+    trait QuantLinear: Backend {
+        fn quant_linear(
+            x: FloatTensor<Self>,
+            codes: IntTensor<Self>,
+            scales: FloatTensor<Self>,
+            code_bits: usize,
+        ) -> FloatTensor<Self>;
+    }
+
+    impl QuantLinear for CubeBackend {
+        fn quant_linear(
+            x: FloatTensor<Self>,
+            codes: IntTensor<Self>,
+            scales: FloatTensor<Self>,
+            code_bits: usize,
+        ) -> FloatTensor<Self> {
+            let (x, codes, scales) = (into_contiguous(x), into_contiguous(codes), into_contiguous(scales));
+            let ([m, k], n) = ([x.meta.shape()[0], x.meta.shape()[1]], codes.meta.shape()[0]);
+            let y = x.client.empty(m * n * size_of::<f32>());
+            let y = CubeTensor::new_contiguous(x.client.clone(), x.device.clone(), [m, n].into(), y, x.dtype);
+            let tile_m = if m <= TILES_M[0] { TILES_M[0] } else { TILES_M[1] };
+            let buffers = [&x, &codes, &scales, &y].map(|tensor| tensor.handle.clone().binding());
+            let arguments = buffers.into_iter().fold(KernelArguments::new(), KernelArguments::with_buffer);
+            // An even number of u64: uniform buffers come in multiples of 16 bytes.
+            let shape = MetadataBindingInfo::custom(vec![m as u64, n as u64, k as u64, 0]);
+            x.client.launch(
+                Box::new(SourceKernel::new(Kernel { tile_m, code_bits }, CubeDim::new_1d(THREADS))),
+                CubeCount::Static(n.div_ceil(TILE_N) as u32, m.div_ceil(tile_m) as u32, 1),
+                arguments.with_info(shape),
+            );
+            LAUNCHES.fetch_add(1, Ordering::Relaxed);
+            y
+        }
+    }
+
+    pub fn launch(x: Tensor<2>, w: &QuantMatrix) -> Tensor<2> {
+        let [codes, scales] = [w.codes.clone().into_dispatch(), w.scales.clone().into_dispatch()];
+        Tensor::from_dispatch(Dispatch::quant_linear(x.into_dispatch(), codes, scales, w.code_bits()))
+    }
+}
