@@ -29,14 +29,14 @@ pub fn run(args: &BenchArgs, terminal: &Terminal) -> Result<()> {
     request.check()?;
     let folder = model::find(args.model.as_deref())?;
     pollster::block_on(async {
-        let (mut pipeline, load_ms) = generate::open(&folder, &args.device, terminal).await?;
+        let (pipeline, load_ms) = generate::open(&folder, &args.device, terminal).await?;
         let mut progress = Progress::new(terminal);
         progress.begin("a picture to warm up".into());
-        let first = measure(&mut pipeline, &request).await?;
+        let first = measure(&pipeline, &request).await?;
         let mut runs = Vec::with_capacity(RUNS);
         for number in 1..=RUNS {
             progress.begin(format!("picture {number} of {RUNS}"));
-            runs.push(measure(&mut pipeline, &request).await?);
+            runs.push(measure(&pipeline, &request).await?);
         }
         drop(progress);
         report(&pipeline, load_ms, &first, &runs, terminal)
@@ -50,7 +50,7 @@ struct Measured {
     settings: Settings,
 }
 
-async fn measure(pipeline: &mut Pipeline, request: &Request) -> Result<Measured> {
+async fn measure(pipeline: &Pipeline, request: &Request) -> Result<Measured> {
     let start = Instant::now();
     let mut last = start;
     let mut step_ms = Vec::new();

@@ -26,7 +26,7 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let Plan { jobs, from } = jobs::plan(args)?;
     let folder = model::find(args.model.as_deref())?;
     pollster::block_on(async {
-        let (mut pipeline, _) = open(&folder, &args.device, terminal).await?;
+        let (pipeline, _) = open(&folder, &args.device, terminal).await?;
         if let Some((picture, recorded)) = from {
             compare(&picture, &recorded, &pipeline, terminal)?;
         }
@@ -34,7 +34,7 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
             fs::create_dir_all(folder).map_err(|error| Error::file(folder.display(), &error))?;
         }
         for (index, job) in jobs.iter().enumerate() {
-            Run { index, job, has_metadata: !args.no_metadata, terminal }.make(&mut pipeline).await?;
+            Run { index, job, has_metadata: !args.no_metadata, terminal }.make(&pipeline).await?;
         }
         Ok(())
     })
@@ -87,7 +87,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn make(&self, pipeline: &mut Pipeline) -> Result<()> {
+    async fn make(&self, pipeline: &Pipeline) -> Result<()> {
         let start = Instant::now();
         let mut progress = Progress::new(self.terminal);
         let preview = Preview { path: self.job.path.with_extension("preview.png"), is_shown: Cell::new(false) };

@@ -1,6 +1,7 @@
 //! Our own shaders against their plain-tensor references, over random ragged shapes, and the networks that use them.
 
-mod support;
+#[path = "support/devices.rs"]
+mod devices;
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use flagdit::kernels::quant_linear::{QuantMatrix, launches, quant_linear, reference};
@@ -53,7 +54,7 @@ fn distance(found: Tensor<2>, expected: Tensor<2>) -> f64 {
 
 #[test]
 fn codes_mean_on_the_device_what_they_mean_in_the_file() {
-    for device in [Device::flex(), support::software_gpu().device] {
+    for device in [Device::flex(), devices::software_gpu().0] {
         for (seed, shape) in SHAPES.into_iter().enumerate() {
             for format in [Format::Q4B32, Format::Q8B32] {
                 let Case { matrix, dense, .. } = case(shape, format, seed as u64, &device);
@@ -66,7 +67,7 @@ fn codes_mean_on_the_device_what_they_mean_in_the_file() {
 
 #[test]
 fn the_shader_agrees_with_its_reference() {
-    let device = support::software_gpu().device;
+    let device = devices::software_gpu().0;
     for (seed, shape) in SHAPES.into_iter().enumerate() {
         for format in [Format::Q4B32, Format::Q8B32] {
             let Case { matrix, dense, x } = case(shape, format, 100 + seed as u64, &device);
@@ -84,7 +85,7 @@ fn the_shader_agrees_with_its_reference() {
 /// A tensor that is a view of another one must not be read as if it were whole.
 #[test]
 fn the_shader_reads_transposed_and_cut_inputs() {
-    let device = support::software_gpu().device;
+    let device = devices::software_gpu().0;
     let Case { matrix, dense, .. } = case([1, 70, 96], Format::Q8B32, 7, &device);
     let wide = Tensor::<2>::random([96, 50], Distribution::Normal(0.0, 1.0), &device);
     let view = wide.transpose().narrow(0, 3, 20); // [20, 96]

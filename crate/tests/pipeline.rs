@@ -1,5 +1,6 @@
 //! The shipped model through the library: the same picture on every device, and an end within one step.
 
+use flagdit::kernels::quant_linear::launches;
 use flagdit::{
     Device, Pipeline, Request,
     progress::{Event, Image},
@@ -16,7 +17,7 @@ fn toybox(device: Device) -> Pipeline {
     pollster::block_on(Pipeline::open(weights::folder(folder), device)).expect("the shipped model opens")
 }
 
-fn picture(pipeline: &mut Pipeline, request: Request) -> Image {
+fn picture(pipeline: &Pipeline, request: Request) -> Image {
     pollster::block_on(async {
         let events = pipeline.generate(request);
         pin_mut!(events);
@@ -35,6 +36,10 @@ fn picture(pipeline: &mut Pipeline, request: Request) -> Image {
     })
 }
 
+const STEPS: usize = 4;
+/// Evaluations a step of the midpoint solver, the manifest's.
+const STAGES: usize = 2;
+
 fn psnr(a: &Image, b: &Image) -> f64 {
     assert_eq!((a.width, a.height), (b.width, b.height));
     let square = |(&a, &b): (&u8, &u8)| f64::from(i32::from(a) - i32::from(b)).powi(2);
@@ -45,10 +50,18 @@ fn psnr(a: &Image, b: &Image) -> f64 {
 #[test]
 fn cpu_and_gpu_make_the_same_picture() {
     let gpu = pollster::block_on(Device::gpu(None)).expect("lavapipe is installed by `cargo xtask test`");
-    let (mut on_cpu, mut on_gpu) = (toybox(Device::cpu()), toybox(gpu));
+    let (on_cpu, on_gpu) = (toybox(Device::cpu()), toybox(gpu));
     for (seed, (width, height)) in [(7, (64, 64)), (8, (96, 48))] {
-        let request = || Request::image("a large red star on a blue background", width, height).seed(seed).steps(4);
-        let (cpu, gpu) = (picture(&mut on_cpu, request()), picture(&mut on_gpu, request()));
+        let request = || Request::image("a large red star on a blue background", width, height).seed(seed).steps(STEPS);
+        let before = launches();
+        let (cpu, gpu) = (picture(&on_cpu, request()), picture(&on_gpu, request()));
+        // Every quantized matrix once an evaluation, those of the text encoder once: no layer went another way.
+        let quantized = |component: &str| {
+            let names = on_gpu.manifest().tensors.iter();
+            names.filter(|(name, entry)| name.starts_with(component) && entry.format.is_quantized()).count()
+        };
+        let expected = quantized("text.layers") + quantized("denoiser") * STEPS * STAGES;
+        assert_eq!(launches() - before, expected as u64, "launches of our shader");
         let found = psnr(&cpu, &gpu);
         println!("{width}x{height}, seed {seed}: {found:.1} dB");
         assert!(found >= SAME_PICTURE, "{width}x{height}: {found:.1} dB");
@@ -57,8 +70,8 @@ fn cpu_and_gpu_make_the_same_picture() {
 
 #[test]
 fn a_seed_decides_the_picture() {
-    let mut pipeline = toybox(Device::cpu());
-    let mut make = |seed| picture(&mut pipeline, Request::image("a green ring", 64, 64).seed(seed).steps(3));
+    let pipeline = toybox(Device::cpu());
+    let make = |seed| picture(&pipeline, Request::image("a green ring", 64, 64).seed(seed).steps(3));
     let first = make(1);
     assert_eq!(first, make(1));
     assert_ne!(first, make(2));
@@ -66,7 +79,7 @@ fn a_seed_decides_the_picture() {
 
 #[test]
 fn a_dropped_stream_leaves_the_pipeline_usable() {
-    let mut pipeline = toybox(Device::cpu());
+    let pipeline = toybox(Device::cpu());
     let request = Request::image("a green ring", 64, 64).seed(1).steps(3);
     pollster::block_on(async {
         let events = pipeline.generate(request.clone().steps(1000));
@@ -78,12 +91,12 @@ fn a_dropped_stream_leaves_the_pipeline_usable() {
         }
         panic!("the run ended before its second step");
     });
-    picture(&mut pipeline, request);
+    picture(&pipeline, request);
 }
 
 #[test]
 fn previews_come_when_asked_for_and_approach_the_picture() {
-    let mut pipeline = toybox(Device::cpu());
+    let pipeline = toybox(Device::cpu());
     let mut request = Request::image("a large yellow heart on black", 64, 64).seed(3).steps(8);
     request.preview_every = 2;
     let mut previews = Vec::new();

@@ -188,6 +188,9 @@ pub async fn list() -> Vec<DeviceInfo> {
 
 /// What the processor calls itself, where that is easy to learn.
 fn cpu_name() -> String {
+    if cfg!(target_family = "wasm") {
+        return "WebAssembly".into();
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));

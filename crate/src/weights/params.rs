@@ -40,6 +40,7 @@ enum Source {
 }
 
 /// A parameter that is on the device and waits for its network.
+#[allow(clippy::large_enum_variant, reason = "there are a few hundred, and each holds megabytes")]
 enum Loaded {
     Dense(Vec<usize>, Tensor<1>),
     Quantized(QuantMatrix),
@@ -64,6 +65,7 @@ impl Loaded {
 
 /// The matrix of a linear layer.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are a few hundred, and each holds megabytes")]
 pub enum Weight {
     /// `[out, in]`, as PyTorch and the shards have it.
     Dense(Param<Tensor<2>>),

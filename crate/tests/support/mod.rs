@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
-use burn::tensor::wgpu::wgpu::Backend;
-use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::weights::params::Params;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
+
+mod devices;
 
 /// ‖found − expected‖ / ‖expected‖ on the GPU: sums in another order, and exp, tanh, sin and cos as the driver has them.
 const GPU_RELATIVE: f64 = 1e-3;
@@ -75,23 +75,10 @@ pub fn cpu() -> Target {
     Target { name: "flex".into(), device: Device::flex(), is_gpu: false }
 }
 
-/// wgpu on lavapipe, so that no GPU that happens to be there decides whether tests pass. `cargo xtask test` installs
-/// it; where it is missing, tests that need it fail and say so.
-///
-/// It is made once a process and never torn down: drivers have crashed there.
+/// wgpu on lavapipe ([`devices::software_gpu`]).
 pub fn software_gpu() -> Target {
-    static TARGET: OnceLock<Target> = OnceLock::new();
-    TARGET.get_or_init(init_software_gpu).clone()
-}
-
-fn init_software_gpu() -> Target {
-    let options = Device::wgpu_options().tasks_max(32).device_kind(DeviceKind::Cpu);
-    let (device, setup) = options.init_with_setup().unwrap_or_else(|error| panic!("expected lavapipe: {error}"));
-    let info = setup.adapter.get_info();
-    // OpenGL's software adapter is called llvmpipe too.
-    let name = format!("{} by {:?}", info.name, info.backend);
-    assert!(info.name.contains("llvmpipe") && info.backend == Backend::Vulkan, "expected lavapipe, found {name}");
-    Target { name: format!("wgpu, {name}"), device, is_gpu: true }
+    let (device, name) = devices::software_gpu();
+    Target { name, device, is_gpu: true }
 }
 
 /// One fixture on one device. It remembers every tensor that was used and every comparison that failed.

@@ -10,7 +10,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::install;
 use crate::wasm_toolchain;
 use crate::workspace::{self, Workspace};
 
@@ -65,13 +64,11 @@ fn engine(workspace: &Workspace) -> Result<()> {
     let mut bindgen = workspace.command(wasm_toolchain::bindgen(workspace, &target.join("tools"))?);
     bindgen.args(["--target", "web", "--out-name", "flagdit", "--out-dir", "web/src/engine"]);
     workspace::run(bindgen.arg(target.join(TARGET).join("web/flagdit.wasm")))?;
-    if !install::succeeds(workspace.command("wasm-opt").arg("--version")) {
-        install::packages(workspace, "wasm-opt", &["binaryen"])?;
-    }
-    // The compiler has optimised already: what is left to gain is a tenth of the bytes, and -O3 takes minutes for it.
-    let wasm = "web/src/engine/flagdit_bg.wasm";
-    let mut optimize = workspace.command("wasm-opt");
-    optimize.args([wasm, "-o", wasm, "-O1", "--strip-debug", "--strip-producers"]);
+    // npm's, because distributions have versions that spoil the table of references. The compiler has optimised already:
+    // what is left to gain is a tenth of the bytes, and -O3 takes minutes for it.
+    let wasm = "src/engine/flagdit_bg.wasm";
+    let mut optimize = web(workspace);
+    optimize.args(["npx", "wasm-opt", wasm, "-o", wasm, "-O1", "--strip-debug", "--strip-producers"]);
     workspace::run(optimize.args(WASM_FEATURES))
 }
 
