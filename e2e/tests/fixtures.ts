@@ -7,6 +7,9 @@ import { ROOT, serve, type Served } from './server.js';
 
 export { expect } from '@playwright/test';
 
+/** The least PSNR of one picture from two engines: sums of f32 products in another order, seen through 8 bits. */
+export const SAME_PICTURE_DB = 50;
+
 /** Every test has a server; a page that reports an error of its own fails its test. */
 export const test = base.extend<{ served: Served; app: string }>({
   served: async ({}, use) => {

@@ -3,10 +3,8 @@ import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { expect, flagdit, psnr, test } from './fixtures.js';
+import { expect, flagdit, psnr, SAME_PICTURE_DB, test } from './fixtures.js';
 import { ROOT, serve } from './server.js';
-
-const SAME_PICTURE_DB = 50;
 
 /** The package as a page imports it without a bundler. */
 type Flagdit = typeof import('../../web/dist/index.js');

@@ -1,10 +1,8 @@
 import AxeBuilder from '@axe-core/playwright';
 
-import { expect, flagdit, open, psnr, test } from './fixtures.js';
+import { expect, flagdit, open, psnr, SAME_PICTURE_DB, test } from './fixtures.js';
 
 const PROMPT = 'a large red star on a blue background';
-/** Sums of f32 products in another order, seen through 8 bits. */
-const SAME_PICTURE_DB = 50;
 
 test('makes the picture that the command line program makes', async ({ page, app, served }, info) => {
   await open(page, app);

@@ -26,7 +26,7 @@ async function generate(): Promise<void> {
     }
   } catch (error) {
     if (error instanceof FlagditError && error.code === 'aborted') tell.status('Stopped.');
-    else tell.error(error instanceof FlagditError ? `${error.message} (${error.code})` : String(error));
+    else tell.error(sentence(error));
   } finally {
     running = undefined;
     show.busy(false);
@@ -80,6 +80,10 @@ async function follow(event: GenerateEvent, start: number): Promise<void> {
   }
 }
 
+function sentence(error: unknown): string {
+  return error instanceof FlagditError ? `${error.message} (${error.code})` : String(error);
+}
+
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
@@ -97,7 +101,7 @@ async function prepare(): Promise<void> {
   try {
     announce(await plan(MODEL));
   } catch (error) {
-    tell.error(error instanceof FlagditError ? `${error.message} (${error.code})` : String(error));
+    tell.error(sentence(error));
   }
 }
 

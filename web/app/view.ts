@@ -1,5 +1,5 @@
 /** The elements of the page, and everything that changes them. */
-import { MAX_SEED, type ManifestHead, type Settings } from 'flagdit';
+import type { ManifestHead, Settings } from 'flagdit';
 
 const get = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
 
@@ -59,12 +59,11 @@ export const show = {
     const { generate, progress, error } = elements;
     generate.textContent = isBusy ? 'Cancel' : 'Generate';
     generate.classList.toggle('cancel', isBusy);
+    progress.value = 0;
     if (isBusy) {
       error.hidden = true;
       elements.facts.textContent = '';
-      progress.value = 0;
     } else {
-      progress.value = 0;
       elements.preview.hidden = true;
     }
   },
@@ -162,8 +161,8 @@ export function actions({ generate, cancel }: { generate: () => void; cancel: ()
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && !isBusy()) form.requestSubmit();
   });
   dice.addEventListener('click', () => {
-    // A number that people can read to each other; any up to MAX_SEED can be typed.
-    seed.valueAsNumber = Math.floor(Math.random() * Math.min(1e6, MAX_SEED));
+    // A number that people can read to each other; larger ones can be typed.
+    seed.valueAsNumber = Math.floor(Math.random() * 1e6);
   });
   ideas.replaceChildren(...IDEAS.map((idea) => chip(idea, () => (prompt.value = idea))));
   for (const input of [width, height]) input.addEventListener('input', mark);

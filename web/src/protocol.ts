@@ -22,16 +22,27 @@ export interface LoadProgress {
 
 /** What to make. What is absent comes from the model's manifest. */
 export interface EngineRequest {
+  /** Only images so far. */
   kind: 'image';
+  /** What it shows. */
   prompt: string;
+  /** What it should not show. */
   negativePrompt?: string;
+  /** Pixels across, a multiple of the manifest's `sizes.image.multiple`. */
   width?: number;
+  /** Pixels down, likewise. */
   height?: number;
+  /** Solver intervals, 1 … 1000. */
   steps?: number;
+  /** Classifier-free guidance, 0 … 100; 1: none. */
   guidance?: number;
+  /** `euler`, `midpoint`, `heun`, `rk4` or `dopri5`. */
   solver?: string;
+  /** Time shift, 0.001 … 1000; 1: none. */
   timeShift?: number;
+  /** 0 … 2⁵³ − 1; random if a caller names none. The same seed gives the same picture, here and natively. */
   seed: number;
+  /** A preview after every so many steps; 0: none. */
   previewEvery?: number;
 }
 

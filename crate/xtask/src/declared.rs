@@ -8,15 +8,11 @@ use std::{fs, io};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::workspace::{Workspace, command_line};
+use crate::workspace::Workspace;
 
 /// Compares the files with what cargo says of the package.
 pub fn run(workspace: &Workspace) -> Result<()> {
-    let mut command = workspace.cargo(&["metadata", "--no-deps", "--format-version", "1"]);
-    let line = command_line(&command);
-    let output = command.output().with_context(|| format!("could not start: {line}"))?;
-    ensure!(output.status.success(), "failed: {line}\n{}", String::from_utf8_lossy(&output.stderr).trim_end());
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let metadata = workspace.metadata()?;
 
     let mut undeclared = Vec::new();
     for (folder, kind) in [("crate/tests", "test"), ("crate/benches", "bench")] {

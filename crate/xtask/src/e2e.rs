@@ -22,8 +22,8 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         }
     };
     // Playwright's configuration looks for both.
-    let mut test = workspace.command("env");
-    test.args(["-C", "e2e", "npx", "playwright", "test"]);
+    let mut test = workspace.within("e2e");
+    test.args(["npx", "playwright", "test"]);
     test.env("CHROMIUM", browser).env("FLAGDIT", workspace.target_folder()?.join("release/flagdit"));
     workspace::run(&mut test)
 }

@@ -6,10 +6,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::install::succeeds;
 use crate::wasm_toolchain;
 use crate::workspace::{self, Workspace};
 
@@ -29,10 +29,10 @@ const WASM_FEATURES: [&str; 7] = [
 pub fn run(workspace: &Workspace) -> Result<()> {
     dependencies(workspace, "web")?;
     engine(workspace)?;
-    workspace::run(web(workspace).args(["npm", "run", "build", "--silent"]))?;
+    workspace::run(workspace.within("web").args(["npm", "run", "build", "--silent"]))?;
     copy_folder(&workspace.root.join("web/src/engine"), &workspace.root.join("web/dist/engine"))?;
-    workspace::run(web(workspace).args(["npx", "tsc", "--project", "app"]))?;
-    workspace::run(web(workspace).args(["npm", "run", "site", "--silent", "--", "--logLevel", "warn"]))?;
+    workspace::run(workspace.within("web").args(["npx", "tsc", "--project", "app"]))?;
+    workspace::run(workspace.within("web").args(["npm", "run", "site", "--silent", "--", "--logLevel", "warn"]))?;
     copy_folder(&workspace.root.join("weights-quantized/toybox"), &workspace.root.join("web/site/weights/toybox"))?;
     sizes(workspace)
 }
@@ -44,15 +44,8 @@ pub fn dependencies(workspace: &Workspace, folder: &str) -> Result<()> {
     if matches!((modified(lock), modified(seen)), (Ok(lock), Ok(seen)) if lock <= seen) {
         return Ok(());
     }
-    ensure!(workspace.command("npm").arg("--version").output().is_ok(), "npm is missing: install Node.js 20 or newer");
+    ensure!(succeeds(workspace.command("npm").arg("--version")), "npm is missing: install Node.js 20 or newer");
     workspace::run(workspace.command("npm").args(["ci", "--prefix", folder]))
-}
-
-/// A command in `web/`, by way of `env` so that the printed line can be typed.
-fn web(workspace: &Workspace) -> Command {
-    let mut command = workspace.command("env");
-    command.args(["-C", "web"]);
-    command
 }
 
 fn engine(workspace: &Workspace) -> Result<()> {
@@ -67,7 +60,7 @@ fn engine(workspace: &Workspace) -> Result<()> {
     // npm's, because distributions have versions that spoil the table of references. The compiler has optimised already:
     // what is left to gain is a tenth of the bytes, and -O3 takes minutes for it.
     let wasm = "src/engine/flagdit_bg.wasm";
-    let mut optimize = web(workspace);
+    let mut optimize = workspace.within("web");
     optimize.args(["npx", "wasm-opt", wasm, "-o", wasm, "-O1", "--strip-debug", "--strip-producers"]);
     workspace::run(optimize.args(WASM_FEATURES))
 }

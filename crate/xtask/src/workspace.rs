@@ -35,11 +35,25 @@ impl Workspace {
         command
     }
 
+    /// A command in a folder below the root, by way of `env` so that the printed line can be typed.
+    pub fn within(&self, folder: &str) -> Command {
+        let mut command = self.command("env");
+        command.args(["-C", folder]);
+        command
+    }
+
+    /// What cargo says of the packages.
+    pub fn metadata(&self) -> Result<serde_json::Value> {
+        let mut command = self.cargo(&["metadata", "--no-deps", "--format-version", "1"]);
+        let line = command_line(&command);
+        let output = command.output().with_context(|| format!("could not start: {line}"))?;
+        ensure!(output.status.success(), "failed: {line}\n{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
     /// Where cargo puts what it builds.
     pub fn target_folder(&self) -> Result<PathBuf> {
-        let output = self.cargo(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
-        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-        Ok(metadata["target_directory"].as_str().context("cargo metadata names no target folder")?.into())
+        Ok(self.metadata()?["target_directory"].as_str().context("cargo metadata names no target folder")?.into())
     }
 }
 
