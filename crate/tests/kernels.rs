@@ -13,7 +13,7 @@ const DEQUANTIZED: f64 = 1e-6;
 /// ‖found − expected‖ / ‖expected‖ of sums of up to a few hundred f32 products in another order.
 const PRODUCT: f64 = 1e-5;
 /// Rows of x, of W, and their columns: below, at and beyond tiles, blocks and rows of words.
-const SHAPES: [[usize; 3]; 12] = [
+const SHAPES: [[usize; 3]; 13] = [
     [1, 1, 1],
     [1, 3, 31],
     [2, 64, 32],
@@ -26,6 +26,8 @@ const SHAPES: [[usize; 3]; 12] = [
     [129, 7, 160],
     [72, 1152, 192],
     [3, 469, 352],
+    // Large enough for high tiles.
+    [1030, 1000, 45],
 ];
 
 struct Case {

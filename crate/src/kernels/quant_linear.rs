@@ -123,12 +123,15 @@ mod gpu {
     use super::QuantMatrix;
 
     const SHADER: &str = include_str!("../../../shaders/quant_linear.wgsl");
-    /// Invocations of a workgroup.
-    const THREADS: u32 = 256;
     /// Columns of y that a workgroup takes.
     const TILE_N: usize = 64;
-    /// Rows of y that a workgroup takes: few for a handful of tokens, many where W's expansion has to pay off.
+    /// Values of y that an invocation makes.
+    const VALUES: usize = 16;
+    /// Rows of y that a workgroup takes. Many save the most reads and expand W least often, but they pay off only where
+    /// the tiles are still enough to fill a GPU ([`FULL`]).
     const TILES_M: [usize; 2] = [16, 64];
+    /// Workgroups that keep a large GPU busy: two for each of some hundred multiprocessors.
+    const FULL: usize = 256;
     const CODE_BITS: [usize; 2] = [4, 8];
 
     static LAUNCHES: AtomicU64 = AtomicU64::new(0);
@@ -149,6 +152,11 @@ mod gpu {
             let Self { tile_m, code_bits } = self;
             format!("const TILE_M: u32 = {tile_m}u;\nconst CODE_BITS: u32 = {code_bits}u;\n{SHADER}")
         }
+
+        /// Invocations of a workgroup.
+        fn threads(&self) -> CubeDim {
+            CubeDim::new_1d((self.tile_m * TILE_N / VALUES) as u32)
+        }
     }
 
     impl KernelSource for Kernel {
@@ -158,7 +166,7 @@ mod gpu {
 
         fn id(&self) -> KernelId {
             // All parameters in one tuple: a second `info` would replace the first.
-            KernelId::new::<Self>().info((self.tile_m, self.code_bits)).cube_dim(*CubeDim::new_1d(THREADS))
+            KernelId::new::<Self>().info((self.tile_m, self.code_bits)).cube_dim(*self.threads())
         }
 
         fn lang(&self) -> &'static str {
@@ -199,13 +207,15 @@ mod gpu {
             let ([m, k], n) = ([x.meta.shape()[0], x.meta.shape()[1]], codes.meta.shape()[0]);
             let y = x.client.empty(m * n * size_of::<f32>());
             let y = CubeTensor::new_contiguous(x.client.clone(), x.device.clone(), [m, n].into(), y, x.dtype);
-            let tile_m = if m <= TILES_M[0] { TILES_M[0] } else { TILES_M[1] };
+            let tile_m = if m.div_ceil(TILES_M[1]) * n.div_ceil(TILE_N) >= FULL { TILES_M[1] } else { TILES_M[0] };
             let buffers = [&x, &codes, &scales, &y].map(|tensor| tensor.handle.clone().binding());
             let arguments = buffers.into_iter().fold(KernelArguments::new(), KernelArguments::with_buffer);
             // An even number of u64: uniform buffers come in multiples of 16 bytes.
             let shape = MetadataBindingInfo::custom(vec![m as u64, n as u64, k as u64, 0]);
+            let kernel = Kernel { tile_m, code_bits };
+            let threads = kernel.threads();
             x.client.launch(
-                Box::new(SourceKernel::new(Kernel { tile_m, code_bits }, CubeDim::new_1d(THREADS))),
+                Box::new(SourceKernel::new(kernel, threads)),
                 CubeCount::Static(n.div_ceil(TILE_N) as u32, m.div_ceil(tile_m) as u32, 1),
                 arguments.with_info(shape),
             );
