@@ -10,9 +10,9 @@ use web_time::Instant;
 use crate::{
     device::Device,
     error::{Error, Result},
-    modality,
+    kernels, modality,
     model::{Caption, Sequence, SequenceOptions},
-    progress::{Event, Image, Output, Settings, Stage, Timings},
+    progress::{Event, Image, LoadProgress, Output, Settings, Stage, Timings},
     request::{Kind, Request},
     sampler::{
         Tolerance, ensure_finite,
@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod parts;
+mod warm_up;
 
 use parts::Parts;
 
@@ -52,9 +53,25 @@ impl Pipeline {
     /// # Errors
     ///
     /// `bad-model`, `integrity` or `file` that name what was expected and what was found.
+    ///
+    /// On a GPU also `unsupported`, if its driver computes something else than the CPU ([`kernels::check`]).
     pub async fn open(source: impl ByteSource + 'static, device: Device) -> Result<Self> {
+        Self::open_with(source, device, &mut |_| {}).await
+    }
+
+    /// [`Self::open`], and tells `progress` how far it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`].
+    pub async fn open_with(
+        source: impl ByteSource + 'static,
+        device: Device,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Self> {
         let reader = Reader::open(Rc::new(source)).await?;
-        let parts = Parts::load(&reader, device.burn()).await?;
+        kernels::check(device.burn()).await?;
+        let parts = Parts::load(&reader, device.burn(), progress).await?;
         Ok(Self { reader, device, parts })
     }
 

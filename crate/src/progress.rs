@@ -16,6 +16,34 @@ pub enum Stage {
     Decode,
 }
 
+impl Stage {
+    /// How many there are.
+    pub const COUNT: u64 = 3;
+}
+
+/// The parts of opening a model, in the order in which each of its tensors meets them; `Compile` comes once, at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadStage {
+    /// Bytes are compared with their hashes.
+    Verify,
+    /// Tensors move to the device.
+    Upload,
+    /// The device compiles its programs.
+    Compile,
+}
+
+/// How far opening a model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LoadProgress {
+    /// What is being done.
+    pub stage: LoadStage,
+    /// How much of it is done: bytes of the model's files, or, while compiling, parts of a picture.
+    pub loaded: u64,
+    /// How much there is to do.
+    pub total: u64,
+}
+
 /// A picture: 8-bit RGB, row-major, `width · height · 3` bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {

@@ -3,7 +3,7 @@
 use flagdit::kernels::quant_linear::launches;
 use flagdit::{
     Device, Pipeline, Request,
-    progress::{Event, Image},
+    progress::{Event, Image, LoadProgress, LoadStage},
     weights,
 };
 use futures_util::{StreamExt, pin_mut};
@@ -115,4 +115,25 @@ fn previews_come_when_asked_for_and_approach_the_picture() {
     let distances: Vec<f64> = previews.iter().map(|preview| psnr(preview, &last)).collect();
     assert_eq!(distances.len(), 3);
     assert!(distances[2] > distances[0], "{distances:?}");
+}
+
+#[test]
+fn opening_tells_how_far_it_is() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/weights-quantized/toybox");
+    let mut reports: Vec<LoadProgress> = Vec::new();
+    pollster::block_on(async {
+        let mut progress = |report| reports.push(report);
+        let source = weights::folder(folder);
+        let pipeline =
+            Pipeline::open_with(source, Device::cpu(), &mut progress).await.expect("the shipped model opens");
+        pipeline.warm_up(&mut progress).await.expect("a picture");
+    });
+    for stage in [LoadStage::Verify, LoadStage::Upload, LoadStage::Compile] {
+        let of_stage: Vec<_> = reports.iter().filter(|report| report.stage == stage).collect();
+        assert!(of_stage.is_sorted_by_key(|report| report.loaded), "{stage:?} goes back");
+        assert!(of_stage.iter().all(|report| report.total == of_stage[0].total), "{stage:?} changes its mind");
+        let last = of_stage.last().expect("reports of every stage");
+        assert_eq!(last.loaded, last.total, "{stage:?} ends before its end");
+        assert!(of_stage[0].loaded < last.total, "{stage:?} comes in one report");
+    }
 }

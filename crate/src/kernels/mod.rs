@@ -3,8 +3,10 @@
 //! A kernel is a function of tensors. On a GPU it launches the shader through Burn's extension point, elsewhere it is its
 //! reference; both are compared over ragged shapes in `crate/tests/kernels.rs`.
 
+mod check;
 pub mod quant_linear;
 
+pub use check::{Comparison, TOLERANCE, check, compare};
 pub use quant_linear::{QuantMatrix, quant_linear};
 
 use burn::tensor::Device;
@@ -18,6 +20,14 @@ pub fn run_on(device: &Device) -> bool {
         let _ = device; // There is no GPU in this build.
         false
     }
+}
+
+/// How often a shader of ours was launched in this process.
+pub fn launches() -> u64 {
+    #[cfg(feature = "gpu")]
+    return quant_linear::launches();
+    #[cfg(not(feature = "gpu"))]
+    0
 }
 
 /// The complete source of every variant of every shader, by name: for checks that need no GPU.

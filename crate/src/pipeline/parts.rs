@@ -7,6 +7,7 @@ use crate::{
     decode::vae::{AutoencoderKl, VaeConfig},
     error::{Error, Result},
     model::{FlagDit, FlagDitConfig},
+    progress::{LoadProgress, LoadStage},
     request::Kind,
     text::{
         language_model::{LanguageModel, LanguageModelConfig},
@@ -31,8 +32,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The parts that the manifest names, on `device`.
-    pub async fn load(reader: &Reader, device: &Device) -> Result<Self> {
+    /// The parts that the manifest names, on `device`; `progress` hears of every tensor.
+    pub async fn load(reader: &Reader, device: &Device, progress: &mut dyn FnMut(LoadProgress)) -> Result<Self> {
         let manifest = reader.manifest();
         let components = &manifest.components;
         let image = components
@@ -46,11 +47,19 @@ impl Parts {
             checked?;
         }
         fit(&text, &denoiser, &vae, manifest.sizes.get(Kind::Image.name()))?;
+        let in_files = manifest.files.iter().map(|file| file.bytes).sum();
+        let in_tensors = manifest.tensors.keys().map(|name| reader.bytes(name)).sum();
+        let mut uploaded = 0;
+        let mut moved = |bytes| {
+            uploaded += bytes;
+            progress(LoadProgress { stage: LoadStage::Verify, loaded: reader.verified(), total: in_files });
+            progress(LoadProgress { stage: LoadStage::Upload, loaded: uploaded, total: in_tensors });
+        };
         Ok(Self {
             tokenizer: tokenizer(reader, &components.text, text.vocab_size).await?,
-            text: LanguageModel::new(&text, &Params::load(reader, "text", device).await?)?,
-            denoiser: FlagDit::new(&denoiser, &Params::load(reader, "denoiser", device).await?)?,
-            vae: AutoencoderKl::new(&vae, &Params::load(reader, "decoders.image", device).await?)?,
+            text: LanguageModel::new(&text, &Params::load(reader, "text", device, &mut moved).await?)?,
+            denoiser: FlagDit::new(&denoiser, &Params::load(reader, "denoiser", device, &mut moved).await?)?,
+            vae: AutoencoderKl::new(&vae, &Params::load(reader, "decoders.image", device, &mut moved).await?)?,
         })
     }
 }

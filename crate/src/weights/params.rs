@@ -103,12 +103,12 @@ impl Params {
     }
 
     /// The parameters of a model's component, one after the other onto the device; the component's name and the dot
-    /// after it are taken off their names.
+    /// after it are taken off their names. `moved` is told the bytes of each in its file.
     ///
     /// # Errors
     ///
     /// Those of [`Reader::tensor`].
-    pub async fn load(reader: &Reader, component: &str, device: &Device) -> Result<Self> {
+    pub async fn load(reader: &Reader, component: &str, device: &Device, moved: &mut dyn FnMut(u64)) -> Result<Self> {
         let mut params = Self::with(Source::Loaded(BTreeMap::new()), device);
         for name in reader.names_of(component) {
             let short = name[component.len() + 1..].to_owned();
@@ -121,6 +121,7 @@ impl Params {
                     params.insert(short, shape, values);
                 }
             }
+            moved(reader.bytes(name));
         }
         Ok(params)
     }

@@ -12,7 +12,7 @@ use crate::weights::digest::sha256_hex;
 use crate::weights::header::{self, Header, LENGTH_BYTES};
 use crate::weights::manifest::{self, FileEntry, Manifest, TensorEntry};
 use crate::weights::source::ByteSource;
-use crate::weights::stored::{CODES, MINS, SCALES};
+use crate::weights::stored::{CODES, MINS, SCALES, stored};
 use crate::weights::verified::VerifiedFiles;
 use crate::weights::{MANIFEST, check};
 
@@ -115,6 +115,18 @@ impl Reader {
     /// How the tensor `name` is stored, if there is one.
     pub fn format(&self, name: &str) -> Option<Format> {
         self.manifest.tensors.get(name).map(|entry| entry.format)
+    }
+
+    /// How many bytes the tensor `name` has in its files; none if there is no such tensor.
+    pub fn bytes(&self, name: &str) -> u64 {
+        let Some(entry) = self.manifest.tensors.get(name) else { return 0 };
+        let stored = stored(name, entry.format, &entry.shape, entry.rows()).unwrap_or_default();
+        stored.iter().map(|stored| stored.bytes() as u64).sum()
+    }
+
+    /// How many bytes were compared with their hashes so far.
+    pub fn verified(&self) -> u64 {
+        self.files.verified()
     }
 
     /// The tensor `name` as f32.

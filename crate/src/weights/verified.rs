@@ -32,6 +32,18 @@ impl VerifiedFiles {
         Self { source, files, good: RefCell::new(good), last: RefCell::new(None) }
     }
 
+    /// How many bytes were found good so far.
+    pub fn verified(&self) -> u64 {
+        let good = self.good.borrow();
+        let chunks = good.iter().zip(&self.files).flat_map(|(good, file)| {
+            good.iter()
+                .enumerate()
+                .filter(|(_, is_good)| **is_good)
+                .map(|(chunk, _)| chunk_range(chunk as u64, file.bytes))
+        });
+        chunks.map(|range| range.end - range.start).sum()
+    }
+
     /// The bytes of `file` in `range`, which lies in it. `purpose` is what a message says they are for.
     pub async fn read(&self, file: usize, range: Range<u64>, purpose: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);

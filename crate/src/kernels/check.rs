@@ -1,0 +1,143 @@
+//! Whether a device computes what the CPU computes. Drivers and browsers have turned shaders into nonsense without a word:
+//! a model is opened on a GPU only after it was asked.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::Serialize;
+
+use super::quant_linear::{QuantMatrix, quant_linear, reference};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    quant::{Format, encode},
+};
+
+/// ‖found − expected‖ / ‖expected‖ up to which two sums of a few hundred f32 products differ by their order alone
+/// (1e-6 is usual); a wrong shader is off by the size of the result.
+pub const TOLERANCE: f64 = 1e-4;
+
+/// Rows of x, of W, and their columns: beside tiles, blocks and rows of words. The last is large enough for high tiles.
+const SHAPES: [[usize; 3]; 4] = [[3, 5, 33], [17, 130, 96], [65, 70, 127], [1030, 1000, 35]];
+
+/// One product, computed on the device and on the CPU.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// What was computed.
+    pub name: String,
+    /// ‖found − expected‖ / ‖expected‖.
+    pub error: f64,
+}
+
+/// Runs our shaders and Burn's product of matrices on `device`, over ragged shapes, and compares them with the CPU. What
+/// the results are written to holds NaN before, so that a value that is not written shows.
+///
+/// # Errors
+///
+/// `device-lost` if the device does not answer.
+pub async fn compare(device: &Device) -> Result<Vec<Comparison>> {
+    let mut comparisons = Vec::new();
+    for (number, [m, n, k]) in SHAPES.into_iter().enumerate() {
+        let x = TensorData::new(numbers(2 * number as u64, m * k), [m, k]);
+        let w = numbers(2 * number as u64 + 1, n * k);
+        for format in [Format::Q4B32, Format::Q8B32] {
+            let encoded = encode(&w, n, k, format)?;
+            let product = |device: &Device, multiply: fn(Tensor<2>, &QuantMatrix) -> Tensor<2>| -> Result<Tensor<2>> {
+                let matrix = QuantMatrix::upload(&encoded, n, k, format, device)?;
+                Ok(multiply(Tensor::from_data(x.clone(), device), &matrix))
+            };
+            let expected = product(&Device::flex(), reference)?;
+            poison([m, n], device);
+            let error = distance(product(device, quant_linear)?, expected).await?;
+            comparisons.push(Comparison { name: format!("{m}x{k} by {n}x{k} in {format}"), error });
+        }
+        let product = |device: &Device| {
+            let w = Tensor::<2>::from_data(TensorData::new(w.clone(), [n, k]), device);
+            Tensor::<2>::from_data(x.clone(), device).matmul(w.transpose())
+        };
+        poison([m, n], device);
+        let error = distance(product(device), product(&Device::flex())).await?;
+        comparisons.push(Comparison { name: format!("{m}x{k} by {n}x{k}"), error });
+    }
+    Ok(comparisons)
+}
+
+/// Refuses a GPU that computes something else than the CPU; where no shader runs there is nothing to ask.
+///
+/// # Errors
+///
+/// `unsupported` that names what went wrong, `device-lost` if the device does not answer.
+pub async fn check(device: &Device) -> Result<()> {
+    if !super::run_on(device) {
+        return Ok(());
+    }
+    match compare(device).await?.iter().find(|comparison| !is_right(comparison.error)) {
+        None => Ok(()),
+        Some(Comparison { name, error }) => Err(Error::new(ErrorKind::Unsupported, "the GPU")
+            .expected("the numbers that the CPU computes")
+            .found(format!("a relative error of {error:.1e} in the product {name}"))
+            .remedy("a newer driver or browser may help; the device cpu is always there")),
+    }
+}
+
+/// NaN is not.
+fn is_right(error: f64) -> bool {
+    error <= TOLERANCE
+}
+
+/// Leaves freed memory full of NaN where the next tensor of this shape will lie.
+fn poison(shape: [usize; 2], device: &Device) {
+    drop(Tensor::<2>::full(shape, f32::NAN, device));
+}
+
+async fn distance(found: Tensor<2>, expected: Tensor<2>) -> Result<f64> {
+    let [found, expected] = [values(found).await?, values(expected).await?];
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let difference = norm(&mut found.iter().zip(&expected).map(|(found, expected)| found - expected));
+    Ok(difference / norm(&mut expected.iter().copied()))
+}
+
+async fn values(tensor: Tensor<2>) -> Result<Vec<f64>> {
+    let data = tensor.into_data_async().await.map_err(|error| {
+        Error::new(ErrorKind::DeviceLost, "the GPU").expected("the numbers of a test").found(error.to_string())
+    })?;
+    Ok(data.iter::<f64>().collect())
+}
+
+/// Numbers between −1 and 1 without a pattern, the same everywhere (the finaliser of splitmix64).
+fn numbers(seed: u64, count: usize) -> Vec<f32> {
+    let number = |i: u64| {
+        let mut z = (seed << 32 | i).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z >> 40) as f32 / (1 << 23) as f32) - 1.0
+    };
+    (0..count as u64).map(number).collect()
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+
+    fn tensor(values: [f32; 4]) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [2, 2]), &Device::flex())
+    }
+
+    #[test]
+    fn nonsense_is_noticed() {
+        let right = [0.5, -1.0, 2.0, 0.25];
+        let error = |found| pollster::block_on(distance(tensor(found), tensor(right))).unwrap();
+        assert!(is_right(error(right)));
+        for wrong in [[0.0; 4], [0.5, -1.0, 2.0, 0.0], [0.5, -1.0, 2.0, f32::NAN], [f32::NAN; 4], [0.5, 1.0, 2.0, 0.25]]
+        {
+            assert!(!is_right(error(wrong)), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_numbers_have_no_pattern() {
+        let numbers = numbers(3, 4096);
+        assert!(numbers.iter().all(|number| (-1.0..1.0).contains(number)));
+        let mean = numbers.iter().sum::<f32>() / 4096.0;
+        // Four standard errors of the mean of a uniform distribution.
+        assert!(mean.abs() < 4.0 * (1.0f32 / 3.0).sqrt() / 64.0, "{mean}");
+        assert_ne!(numbers[..2048], numbers[2048..]);
+    }
+}

@@ -1,0 +1,43 @@
+//! A picture that nobody sees, so that the first one that somebody waits for finds the device's programs compiled.
+
+use std::{future::poll_fn, pin::pin};
+
+use futures_core::Stream as _;
+
+use super::Pipeline;
+use crate::{
+    error::Result,
+    progress::{Event, LoadProgress, LoadStage, Stage},
+    request::Request,
+    sampler::solver::SolverKind,
+};
+
+impl Pipeline {
+    /// Runs every network once, at the model's native size. `progress` is told how many are done.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::generate`].
+    pub async fn warm_up(&self, progress: &mut dyn FnMut(LoadProgress)) -> Result<()> {
+        let request = Request {
+            width: None,
+            height: None,
+            solver: Some(SolverKind::Euler.name().to_owned()),
+            ..Request::image("a", 0, 0).steps(1)
+        };
+        let mut report = |loaded| progress(LoadProgress { stage: LoadStage::Compile, loaded, total: Stage::COUNT });
+        let mut events = pin!(self.generate(request));
+        let mut begun = 0;
+        while let Some(event) = poll_fn(|context| events.as_mut().poll_next(context)).await {
+            match event? {
+                Event::Stage(_) => {
+                    report(begun);
+                    begun += 1;
+                }
+                Event::Done(_) => report(begun),
+                Event::Warning(_) | Event::Step { .. } | Event::Preview(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
