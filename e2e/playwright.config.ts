@@ -1,5 +1,19 @@
 import { defineConfig } from '@playwright/test';
 
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+/** A software adapter, so that no GPU that happens to be there decides whether the tests pass. */
+const SWIFTSHADER = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const browser = (args: string[]) => ({ launchOptions: { executablePath, args: [...FLAGS, ...args] } });
+
 /** The browser is the machine's own; as root it has no sandbox, and it must not reach out by itself. */
 export default defineConfig({
   testDir: 'tests',
@@ -10,18 +24,9 @@ export default defineConfig({
   expect: { timeout: 60_000 },
   reporter: [['list']],
   forbidOnly: true,
-  use: {
-    trace: 'retain-on-failure',
-    launchOptions: {
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: [
-        '--no-sandbox',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    },
-  },
+  use: { trace: 'retain-on-failure' },
+  projects: [
+    { name: 'without WebGPU', testIgnore: /webgpu/, use: browser([]) },
+    { name: 'WebGPU', testMatch: /webgpu/, use: browser(SWIFTSHADER) },
+  ],
 });

@@ -12,11 +12,11 @@ use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    device::Device,
+    device::{Device, Kind},
     error::{Error, ErrorKind, Result},
-    output,
+    kernels, output,
     pipeline::Pipeline,
-    progress::{Event, Image, Output},
+    progress::{Event, Image, LoadProgress, Output, Settings, Timings},
     request::Request,
     weights::{ByteSource, LocalFuture},
 };
@@ -87,9 +87,21 @@ pub struct Engine {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Reads the model from `source`, checks it and moves it to `device` (`auto`, `gpu` or `cpu`).
-    pub async fn open(source: JsSource, device: String) -> std::result::Result<Engine, JsValue> {
-        let open = async { Pipeline::open(source, Device::parse(&device).await?).await };
+    /// Reads the model from `source`, checks it and moves it to `device` (`auto`, `gpu` or `cpu`). A GPU compiles what
+    /// it needs now, not at the first picture. `report` is called with a `LoadProgress`.
+    pub async fn open(source: JsSource, device: String, report: Function) -> std::result::Result<Engine, JsValue> {
+        let mut progress = |progress: LoadProgress| {
+            if let Ok(progress) = json(&progress) {
+                let _ = report.call1(&JsValue::NULL, &progress); // Whoever reports an error there hears of it there.
+            }
+        };
+        let open = async {
+            let pipeline = Pipeline::open_with(source, Device::parse(&device).await?, &mut progress).await?;
+            if pipeline.device().kind() != Kind::Cpu {
+                pipeline.warm_up(&mut progress).await?;
+            }
+            Ok(pipeline)
+        };
         Ok(Self { pipeline: Rc::new(open.await.map_err(to_js)?) })
     }
 
@@ -116,8 +128,23 @@ impl Engine {
     pub fn generate(&self, request: JsValue) -> std::result::Result<Generation, JsValue> {
         let request: Request = serde_wasm_bindgen::from_value(request)
             .map_err(|error| to_js(Error::bad_request("request").found(error.to_string())))?;
-        Ok(Generation { events: Box::pin(events(Rc::clone(&self.pipeline), request)) })
+        Ok(Generation { events: Box::pin(events(Rc::clone(&self.pipeline), request)), launches: kernels::launches() })
     }
+}
+
+/// What our shaders compute on a device against the CPU: `[{ name, error }]`, the relative error of each product.
+#[cfg(feature = "gpu")]
+#[wasm_bindgen(js_name = compareKernels)]
+pub async fn compare_kernels(device: String) -> std::result::Result<JsValue, JsValue> {
+    let compare = async { kernels::compare(Device::parse(&device).await?.burn()).await };
+    json(&compare.await.map_err(to_js)?)
+}
+
+/// The complete source of every variant of every shader, by name: `[[name, source]]`.
+#[cfg(feature = "gpu")]
+#[wasm_bindgen(js_name = shaderSources)]
+pub fn shader_sources() -> std::result::Result<JsValue, JsValue> {
+    json(&kernels::sources())
 }
 
 #[derive(Serialize)]
@@ -141,6 +168,8 @@ fn events(pipeline: Rc<Pipeline>, request: Request) -> impl Stream<Item = Result
 #[wasm_bindgen]
 pub struct Generation {
     events: Pin<Box<dyn Stream<Item = Result<Event>>>>,
+    /// Launches of our shaders before it began.
+    launches: u64,
 }
 
 #[wasm_bindgen]
@@ -149,7 +178,7 @@ impl Generation {
     pub async fn next(&mut self) -> std::result::Result<JsValue, JsValue> {
         match poll_fn(|context| self.events.as_mut().poll_next(context)).await {
             None => Ok(JsValue::UNDEFINED),
-            Some(event) => message(event.map_err(to_js)?),
+            Some(event) => message(event.map_err(to_js)?, kernels::launches() - self.launches),
         }
     }
 }
@@ -162,10 +191,18 @@ enum Message<'a> {
     Warning { message: String },
     Step { step: usize, steps: usize },
     Preview,
-    Done { settings: &'a crate::progress::Settings, timings: crate::progress::Timings },
+    Done { settings: &'a Settings, timings: Timings, stats: Stats },
 }
 
-fn message(event: Event) -> std::result::Result<JsValue, JsValue> {
+/// What the engine knows of the cost; JavaScript adds its memory.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats {
+    shader_launches: u64,
+}
+
+/// `shader_launches`: those of our own shaders since the generation began.
+fn message(event: Event, shader_launches: u64) -> std::result::Result<JsValue, JsValue> {
     match event {
         Event::Stage(stage) => json(&Message::Stage { stage }),
         Event::Warning(message) => json(&Message::Warning { message }),
@@ -176,7 +213,7 @@ fn message(event: Event) -> std::result::Result<JsValue, JsValue> {
             Ok(message)
         }
         Event::Done(Output { frames, settings, timings, .. }) => {
-            let message = json(&Message::Done { settings: &settings, timings })?;
+            let message = json(&Message::Done { settings: &settings, timings, stats: Stats { shader_launches } })?;
             let frame = frames
                 .first()
                 .ok_or_else(|| to_js(Error::bad_model("the pipeline").expected("a picture").found("none")))?;

@@ -12,7 +12,7 @@ type Flagdit = typeof import('../../web/dist/index.js');
 test('its interface does what it says', async ({ page, served }) => {
   await page.goto(`${served.origin}/weights/manifest.json`); // any page of this origin
   const found = await page.evaluate(async (origin) => {
-    const { load, plan, probe, AbortError, RequestError, ModelError } = (await import(`${origin}/dist/index.js`)) as Flagdit;
+    const { load, plan, probe, AbortError, DeviceError, ModelError, NetworkError, RequestError } = (await import(`${origin}/dist/index.js`)) as Flagdit;
     const can = await probe();
     const before = await plan(`${origin}/weights/`);
     const stages = new Set<string>();
@@ -35,7 +35,7 @@ test('its interface does what it says', async ({ page, served }) => {
         return 'nothing was thrown';
       } catch (error) {
         const { name, code } = error as { name: string; code: string };
-        const isOfClass = [AbortError, RequestError, ModelError].some((type) => error instanceof type);
+        const isOfClass = [AbortError, DeviceError, ModelError, NetworkError, RequestError].some((type) => error instanceof type);
         return `${name} ${code} ${isOfClass}`;
       }
     };
@@ -54,6 +54,9 @@ test('its interface does what it says', async ({ page, served }) => {
       await failure(() => load(`${origin}/flipped/`)),
       await failure(() => load(`${origin}/weights/`, { signal: AbortSignal.abort() })),
       await failure(() => load([])),
+      await failure(() => load(`${origin}/weights/`, { device: 'gpu' })),
+      await failure(() => load(`${origin}/weights/`, { device: 'npu' as never })),
+      await failure(() => load(`${origin}/weights/`, { wasmUrl: `${origin}/nowhere.wasm` })),
     ];
     // Leaving the loop frees the engine for the next request.
     for await (const event of model.generate({ prompt: 'x', steps: 900 })) if (event.type === 'step') break;
@@ -88,6 +91,9 @@ test('its interface does what it says', async ({ page, served }) => {
     'ModelError integrity true',
     'AbortError aborted true',
     'ModelError file true',
+    'DeviceError webgpu-unavailable true',
+    'RequestError bad-request true',
+    'NetworkError network true',
     'AbortError aborted true',
   ]);
 });

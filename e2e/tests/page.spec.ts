@@ -99,12 +99,26 @@ for (const [model, sentence] of [
 ] as const) {
   test(`says what is wrong with a model: ${model}`, async ({ page, app, served }) => {
     await page.goto(`${app}?model=${served.origin}/${model}/`);
-    await expect(page.getByText('Computes on the CPU')).toBeVisible();
+    await expect(page.getByText('Will compute on the CPU')).toBeVisible();
     if (!(await page.getByRole('alert').isVisible())) await page.getByRole('button', { name: 'Generate' }).click();
     await expect(page.getByRole('alert')).toHaveText(sentence);
     await expect(page.getByRole('button', { name: 'Generate' })).toBeEnabled();
   });
 }
+
+test('says that there is no WebGPU, and the CPU is one choice away', async ({ page, app }) => {
+  await page.goto(`${app}?device=gpu`);
+  await expect(page.getByRole('alert')).toHaveText(/device gpu: expected WebGPU, found none.*the device cpu is always there.*webgpu-unavailable/);
+  await page.getByRole('button', { name: 'Generate' }).click();
+  await expect(page.getByRole('alert')).toHaveText(/webgpu-unavailable/);
+  await page.getByText('More').click();
+  await page.getByLabel('Device').selectOption('CPU');
+  await expect(page.getByText('Will compute on the CPU.')).toBeVisible();
+  await expect(page.getByRole('alert')).toBeHidden();
+  await page.getByLabel('Steps').fill('2');
+  await page.getByRole('button', { name: 'Generate' }).click();
+  await expect(page.getByRole('status')).toContainText('Done');
+});
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`can be used by everyone: ${colorScheme}`, async ({ page, app }) => {

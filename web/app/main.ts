@@ -1,12 +1,14 @@
 /** The page: a form, one picture, and what is going on. Loads the model at the first picture, and keeps it. */
-import { FlagditError, load, plan, probe, type GenerateEvent, type Model, type Plan } from 'flagdit';
+import {
+  chooseDevice, FlagditError, load, plan, probe,
+  type Capabilities, type DeviceChoice, type DeviceState, type GenerateEvent, type LoadProgress, type Model, type Plan,
+} from 'flagdit';
 
 import { actions, elements, show, tell } from './view.js';
 
 const query = new URLSearchParams(location.search);
 /** Another model, or a device, can be named in the address: `?model=URL&device=cpu`. */
 const MODEL = query.get('model') ?? './weights/toybox/';
-const DEVICE = query.get('device') ?? 'auto';
 const PREVIEW_EVERY = 2;
 
 let model: Promise<Model> | undefined;
@@ -35,22 +37,42 @@ async function generate(): Promise<void> {
 
 /** The model, loaded once. A load that failed or was stopped is tried again the next time. */
 async function loaded(signal: AbortSignal): Promise<Model> {
-  model ??= load(MODEL, {
-    device: DEVICE as 'auto',
-    signal,
-    onProgress: ({ loaded, total }) => {
-      tell.progress(loaded, total);
-      tell.status(`Loading the model: ${megabytes(loaded)} of ${megabytes(total)}`);
-    },
-  });
+  if (!model) tell.status('Loading the engine …');
+  model ??= load(MODEL, { device: device(), signal, onProgress: loading });
   try {
     const engine = await model;
-    elements.device.textContent = `Computes on ${engine.device.kind === 'cpu' ? 'the CPU' : 'the GPU'}: ${engine.device.name}`;
+    tell.device(atWork(engine.device));
     return engine;
   } catch (error) {
     model = undefined;
     throw error;
   }
+}
+
+function device(): DeviceChoice {
+  return elements.choice.value as DeviceChoice;
+}
+
+function loading({ stage, loaded, total }: LoadProgress): void {
+  tell.progress(loaded, total);
+  const amount = `${megabytes(loaded)} of ${megabytes(total)}`;
+  if (stage === 'download') tell.status(`Loading the model: ${amount}`);
+  else if (stage === 'upload') tell.status(`Unpacking the model: ${amount}`);
+  else if (stage === 'compile') tell.status('Preparing the GPU, once …');
+}
+
+function atWork({ kind, name, warning }: DeviceState): string {
+  const place = kind === 'cpu' ? 'the CPU' : kind === 'software' ? 'a software adapter' : 'the GPU';
+  return `Computes on ${place}: ${name}${warning ? ` (${warning})` : ''}`;
+}
+
+/** Another device is another engine; the next picture loads it. */
+async function changeDevice(): Promise<void> {
+  running?.abort();
+  const old = model;
+  model = undefined;
+  await prepare();
+  await (await old?.catch(() => undefined))?.dispose();
 }
 
 async function follow(event: GenerateEvent, start: number): Promise<void> {
@@ -88,28 +110,34 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** What will be downloaded, and the model's own sizes and defaults, before anything is. */
+/** What will be downloaded and where it will run, and the model's own sizes and defaults, before anything is. */
 async function prepare(): Promise<void> {
+  elements.error.hidden = true;
   const can = await probe();
-  elements.device.textContent = can.webgpu
-    ? 'Computes on the CPU; this version does not use the GPU in the browser yet.'
-    : `Computes on the CPU (${can.reason}).`;
   if (!can.wasmSimd) {
     tell.error('This browser has no WebAssembly with SIMD, which is needed; a newer one has it (unsupported)');
     return;
   }
   try {
-    announce(await plan(MODEL));
+    const engine = chooseDevice(device(), can);
+    tell.device(willWork(engine, can));
+    announce(await plan(MODEL), engine);
   } catch (error) {
     tell.error(sentence(error));
   }
 }
 
-function announce({ manifest, bytes, cachedBytes }: Plan): void {
+function willWork(engine: 'gpu' | 'cpu', { adapter, reason }: Capabilities): string {
+  if (engine === 'gpu') return `Will compute on ${adapter?.isFallback ? 'a software adapter' : 'the GPU'}.`;
+  if (device() === 'cpu') return 'Will compute on the CPU.';
+  return `Will compute on the CPU (${reason ?? 'its GPU is no real one, or lacks what is needed'}).`;
+}
+
+function announce({ manifest, bytes, cachedBytes, engineBytes }: Plan, engine: 'gpu' | 'cpu'): void {
   const missing = bytes - cachedBytes;
   tell.status(
     missing
-      ? `The first picture downloads the model: ${megabytes(missing)}, once.`
+      ? `The first picture downloads the model, ${megabytes(missing)}, and the engine, at most ${megabytes(engineBytes[engine])}; once.`
       : 'The model is here already; this page works offline.',
   );
   show.defaults(manifest);
@@ -124,6 +152,8 @@ async function stayOffline(): Promise<void> {
   active?.postMessage([location.href.split(/[?#]/)[0], ...own]);
 }
 
-actions({ generate, cancel: () => running?.abort() });
+elements.choice.value = query.get('device') ?? 'auto';
+if (!elements.choice.value) elements.choice.value = 'auto';
+actions({ generate, cancel: () => running?.abort(), changeDevice });
 void prepare();
 if ('serviceWorker' in navigator && import.meta.env.PROD) void stayOffline();

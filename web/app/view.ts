@@ -25,6 +25,7 @@ export const elements = {
   facts: get('facts'),
   download: get<HTMLAnchorElement>('download'),
   device: get('device'),
+  choice: get<HTMLSelectElement>('choice'),
 };
 
 const IDEAS = [
@@ -46,6 +47,9 @@ export const tell = {
   error(text: string): void {
     tell.status('');
     tell.warning(text);
+  },
+  device(text: string): void {
+    elements.device.textContent = text;
   },
   progress(done: number, all: number): void {
     elements.progress.max = all || 1;
@@ -148,8 +152,9 @@ function chip(text: string, onClick: () => void): HTMLButtonElement {
 }
 
 /** What the user can do. */
-export function actions({ generate, cancel }: { generate: () => void; cancel: () => void }): void {
-  const { form, prompt, seed, dice, ideas, width, height } = elements;
+export function actions(on: { generate: () => void; cancel: () => void; changeDevice: () => void }): void {
+  const { form, prompt, seed, dice, ideas, width, height, choice } = elements;
+  const { generate, cancel, changeDevice } = on;
   const isBusy = () => elements.generate.classList.contains('cancel');
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -160,6 +165,7 @@ export function actions({ generate, cancel }: { generate: () => void; cancel: ()
     if (event.key === 'Escape' && isBusy()) cancel();
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && !isBusy()) form.requestSubmit();
   });
+  choice.addEventListener('change', changeDevice);
   dice.addEventListener('click', () => {
     // A number that people can read to each other; larger ones can be typed.
     seed.valueAsNumber = Math.floor(Math.random() * 1e6);

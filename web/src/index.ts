@@ -10,14 +10,17 @@
  * that a server can do it too.
  */
 import { Connection } from './connection.js';
+import { ENGINE_BYTES } from './engine/sizes.js';
 import { aborted, DeviceError, RequestError } from './errors.js';
-import { probe } from './probe.js';
-import type { DeviceChoice, DeviceState, EngineEvent, EngineRequest, LoadProgress, Picture, Settings, Timings } from './protocol.js';
+import { adapterName, gpuObstacle, probe, type Capabilities } from './probe.js';
+import type {
+  DeviceChoice, DeviceKind, DeviceState, EngineEvent, EngineRequest, LoadProgress, Picture, Settings, Stats, Timings,
+} from './protocol.js';
 import { head, type ManifestHead } from './weights.js';
 
 export { AbortError, DeviceError, FlagditError, ModelError, NetworkError, RequestError, type ErrorCode } from './errors.js';
 export { probe, type Capabilities } from './probe.js';
-export type { DeviceChoice, DeviceState, LoadProgress, Settings, Timings } from './protocol.js';
+export type { DeviceChoice, DeviceKind, DeviceState, LoadProgress, Settings, Stats, Timings } from './protocol.js';
 export type { ManifestHead } from './weights.js';
 
 /** The largest seed: 2⁵³ − 1. */
@@ -31,8 +34,8 @@ export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   /** Stops it. */
   signal?: AbortSignal;
-  /** Where `flagdit_bg.wasm` is, if not beside the package's scripts. */
-  wasmUrl?: string | URL;
+  /** Where the engines are, if not beside the package's scripts; a bare address is the CPU's. */
+  wasmUrl?: string | URL | Partial<Record<DeviceKind, string | URL>>;
   /** Where `worker.js` is, if not beside `index.js`. */
   workerUrl?: string | URL;
 }
@@ -60,7 +63,7 @@ export type GenerateEvent =
   | { type: 'warning'; message: string }
   | { type: 'step'; step: number; steps: number }
   | { type: 'preview'; image: ImageBitmap }
-  | { type: 'done'; output: Output; seed: number; timings: Timings };
+  | { type: 'done'; output: Output; seed: number; timings: Timings; stats: Stats };
 
 /** What a model needs, before it is downloaded. */
 export interface Plan {
@@ -70,6 +73,8 @@ export interface Plan {
   bytes: number;
   /** Bytes of them that this browser has already. */
   cachedBytes: number;
+  /** Bytes of the two engines' files, of which one is loaded; servers that compress send about a fifth. */
+  engineBytes: Record<DeviceKind, number>;
 }
 
 /**
@@ -78,29 +83,66 @@ export interface Plan {
  * @throws FlagditError `network`, `bad-model`
  */
 export async function plan(url: string | URL): Promise<Plan> {
-  return head(String(url));
+  return { ...(await head(String(url))), engineBytes: { ...ENGINE_BYTES } };
 }
 
 /**
  * Loads a model: the URL of the folder that holds `manifest.json`, or the files of such a folder that the user picked.
  *
+ * With `auto`, a GPU that cannot be used after all is passed over for the CPU; the device's `warning` says why.
+ *
  * @throws FlagditError `network`, `quota`, `integrity`, `bad-model`, `unsupported`, `webgpu-unavailable`, `aborted`
  */
 export async function load(from: string | URL | File[], options: LoadOptions = {}): Promise<Model> {
-  const { device = 'auto', onProgress, signal, wasmUrl } = options;
+  const { device = 'auto', signal } = options;
   if (signal?.aborted) throw aborted();
   const can = await probe();
   if (!can.wasmSimd) {
     throw new DeviceError('unsupported', 'this browser: expected WebAssembly with SIMD, found none; a newer one has it');
   }
-  const connection = new Connection(spawn(options.workerUrl));
+  const kind = chooseDevice(device, can);
+  try {
+    return await open(from, kind, can, options);
+  } catch (error) {
+    if (device !== 'auto' || kind !== 'gpu' || !(error instanceof DeviceError)) throw error;
+    const model = await open(from, 'cpu', can, options);
+    model.device.warning = `${error.message}; using the CPU instead`;
+    return model;
+  }
+}
+
+/**
+ * The engine that {@link load} takes for a choice in a browser that can do this.
+ *
+ * @throws FlagditError `webgpu-unavailable` if a GPU is asked for and cannot be used, `bad-request`
+ */
+export function chooseDevice(device: DeviceChoice, can: Capabilities): DeviceKind {
+  if (!['auto', 'gpu', 'cpu'].includes(device)) {
+    throw new RequestError('bad-request', `device: expected auto, gpu or cpu, found ${String(device)}`);
+  }
+  if (device === 'cpu') return 'cpu';
+  const obstacle = gpuObstacle(can);
+  // A software adapter is many times slower than the CPU itself.
+  if (device === 'auto') return obstacle || can.adapter?.isFallback ? 'cpu' : 'gpu';
+  if (obstacle) throw new DeviceError('webgpu-unavailable', `device gpu: ${obstacle}; the device cpu is always there`);
+  return 'gpu';
+}
+
+/** Loads into a worker of its own, so that an engine that ended leaves nothing behind. */
+async function open(from: string | URL | File[], device: DeviceKind, can: Capabilities, options: LoadOptions): Promise<Model> {
+  const { onProgress, signal, wasmUrl, workerUrl } = options;
+  const connection = new Connection(spawn(workerUrl));
   // Relative to the page, which the worker does not know.
   const absolute = (url: string | URL) => new URL(url, globalThis.location?.href).href;
   const place = Array.isArray(from) ? { files: from } : { url: absolute(from) };
+  const urls = typeof wasmUrl === 'string' || wasmUrl instanceof URL ? { cpu: wasmUrl } : { ...wasmUrl };
+  const url = urls[device];
   try {
-    const order = { type: 'load' as const, place, device, wasmUrl: wasmUrl && absolute(wasmUrl) };
+    const order = { type: 'load' as const, place, device, wasmUrl: url && absolute(url) };
     const loaded = (await connection.send(order, { signal, onProgress }))!;
-    return new Model(connection, loaded.manifest as ManifestHead, loaded.identity, loaded.device);
+    const state = { ...loaded.device };
+    if (device === 'gpu' && can.adapter) state.name = adapterName(can.adapter);
+    return new Model(connection, loaded.manifest as ManifestHead, loaded.identity, state);
   } catch (error) {
     connection.close(aborted());
     throw error;
@@ -213,11 +255,11 @@ function randomSeed(): number {
 async function dress(event: EngineEvent): Promise<GenerateEvent> {
   if (event.type === 'preview') return { type: 'preview', image: await createImageBitmap(imageData(event.image)) };
   if (event.type !== 'done') return event;
-  const { settings, timings } = event;
+  const { settings, timings, stats } = event;
   const frame = imageData(event.image);
   const png = new Blob([event.png], { type: 'image/png' });
   const toBlob: Output['toBlob'] = async (type = 'image/png') => (type === 'image/png' ? png : convert(frame, type));
-  return { type: 'done', output: { kind: 'image', frames: [frame], settings, toBlob }, seed: settings.seed, timings };
+  return { type: 'done', output: { kind: 'image', frames: [frame], settings, toBlob }, seed: settings.seed, timings, stats };
 }
 
 function imageData({ width, height, rgba }: Picture): ImageData {

@@ -16,6 +16,19 @@ export interface Capabilities {
   features?: string[];
 }
 
+/** What keeps the GPU engine from this browser's GPU, if anything does. */
+export function gpuObstacle({ webgpu, reason, features }: Capabilities): string | undefined {
+  if (!webgpu) return `expected WebGPU, found none (${reason})`;
+  // The engine's runtime ends without it, even if nothing is ever timed.
+  if (!features?.includes('timestamp-query')) return 'expected an adapter with timestamp-query, found one without';
+  return undefined;
+}
+
+/** What the adapter is called, as far as the browser says. */
+export function adapterName({ vendor, architecture, device, description }: NonNullable<Capabilities['adapter']>): string {
+  return description || [vendor, architecture, device].filter(Boolean).join(' ') || 'a GPU without a name';
+}
+
 /** A module of one function that uses a SIMD instruction: `i8x16.splat` of zero, then popcnt. */
 const SIMD = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
@@ -23,7 +36,7 @@ const SIMD = new Uint8Array([
 
 /** The parts of WebGPU that are asked for; the DOM types of TypeScript have none yet. */
 interface Gpu {
-  requestAdapter(): Promise<{
+  requestAdapter(options: { powerPreference: 'high-performance' }): Promise<{
     info: { vendor: string; architecture: string; device: string; description: string; isFallbackAdapter?: boolean };
     limits: object;
     features: Iterable<string>;
@@ -38,7 +51,8 @@ export async function probe(): Promise<Capabilities> {
   const gpu = (navigator as { gpu?: Gpu }).gpu;
   if (!gpu) return none('this browser has no WebGPU');
   try {
-    const adapter = await gpu.requestAdapter();
+    // In the words in which the engine asks for it.
+    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (!adapter) return none('no adapter answers: WebGPU is switched off, or the driver is blocked');
     const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
     // Limits are getters of the prototype.

@@ -1,8 +1,11 @@
 /** What page and worker say to each other. Every command is answered by `done` or `failed` with its number. */
 import type { PlainError } from './errors.js';
 
-/** Where to compute. `auto`: a real GPU if there is one that this version can use, else the CPU. */
-export type DeviceChoice = 'auto' | 'gpu' | 'cpu';
+/** The two engines. */
+export type DeviceKind = 'gpu' | 'cpu';
+
+/** Where to compute. `auto`: a real GPU if there is one that answers and computes right, else the CPU. */
+export type DeviceChoice = 'auto' | DeviceKind;
 
 /** The device at work. */
 export interface DeviceState {
@@ -11,12 +14,17 @@ export interface DeviceState {
   warning: string | null;
 }
 
-/** How far loading is; bytes. */
+/** How far loading is. */
 export interface LoadProgress {
-  stage: 'download' | 'verify';
+  /**
+   * `download`: files come from the network or the cache. `verify`, `upload`: pieces are compared with their hashes and
+   * moved to the device, one after the other. `compile`: the GPU's programs.
+   */
+  stage: 'download' | 'verify' | 'upload' | 'compile';
+  /** Bytes; parts of a picture while compiling. */
   loaded: number;
   total: number;
-  /** The file at hand. */
+  /** The file at hand, while downloading. */
   file?: string;
 }
 
@@ -59,6 +67,14 @@ export interface Timings {
   decodeMs: number;
 }
 
+/** What it cost. */
+export interface Stats {
+  /** Bytes of the engine's memory, outside the GPU: the most there ever were. */
+  heapBytes: number;
+  /** How often this package's own shaders ran; 0 on the CPU. */
+  shaderLaunches: number;
+}
+
 /** RGBA, row after row. */
 export interface Picture {
   width: number;
@@ -72,13 +88,13 @@ export type EngineEvent =
   | { type: 'warning'; message: string }
   | { type: 'step'; step: number; steps: number }
   | { type: 'preview'; image: Picture }
-  | { type: 'done'; image: Picture; png: Uint8Array<ArrayBuffer>; settings: Settings; timings: Timings };
+  | { type: 'done'; image: Picture; png: Uint8Array<ArrayBuffer>; settings: Settings; timings: Timings; stats: Stats };
 
 /** Where the model is. */
 export type ModelPlace = { url: string } | { files: File[] };
 
 export type Command = { id: number } & (
-  | { type: 'load'; place: ModelPlace; device: DeviceChoice; wasmUrl?: string }
+  | { type: 'load'; place: ModelPlace; device: DeviceKind; wasmUrl?: string }
   | { type: 'generate'; request: EngineRequest }
   | { type: 'cancel'; target: number }
 );

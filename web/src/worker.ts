@@ -1,15 +1,23 @@
-/** The worker: owns the engine and the model, so that the page stays free. Only here is the wasm package imported. */
-import init, { Engine, onPanic, type Generation } from './engine/flagdit.js';
-import { aborted, plain } from './errors.js';
-import type { Command, EngineEvent, Loaded, Reply } from './protocol.js';
+/** The worker: owns the engine and the model, so that the page stays free. Only here are the wasm packages imported. */
+import type { Engine, Generation } from './engine/cpu/flagdit.js';
+import { aborted, NetworkError, plain } from './errors.js';
+import type { Command, DeviceKind, EngineEvent, Loaded, LoadProgress, Reply } from './protocol.js';
 import { source } from './weights.js';
 
 type Load = Extract<Command, { type: 'load' }>;
 type Generate = Extract<Command, { type: 'generate' }>;
 
+/** The same sources twice, without and with WebGPU: nobody downloads what his device cannot use. */
+const ENGINES = {
+  cpu: () => import('./engine/cpu/flagdit.js'),
+  gpu: () => import('./engine/gpu/flagdit.js'),
+};
+type EngineModule = Awaited<ReturnType<(typeof ENGINES)[DeviceKind]>>;
+
 /** Running commands by number. */
 const running = new Map<number, AbortController>();
 let engine: Engine | undefined;
+let memory: WebAssembly.Memory | undefined;
 let panic: string | undefined;
 
 const reply = (message: Reply, transfer: Transferable[] = []) => self.postMessage(message, { transfer });
@@ -37,17 +45,16 @@ self.addEventListener('error', (event) => {
 });
 
 function die(): void {
-  const outOfMemory = /memory|allocat/i.test(panic ?? '');
-  const code = outOfMemory ? 'out-of-memory' : 'unsupported';
+  const code = /memory|allocat/i.test(panic ?? '') ? 'out-of-memory' : /lost|poison/i.test(panic ?? '') ? 'device-lost' : 'unsupported';
   reply({ type: 'fatal', error: { code, message: `the engine ended: ${panic}; load the model again` } });
 }
 
 async function load({ id, place, device, wasmUrl }: Load, signal: AbortSignal): Promise<Loaded> {
-  await init(wasmUrl ? { module_or_path: wasmUrl } : undefined);
-  onPanic((message: string) => (panic = message));
-  const bytes = source(place, (progress) => reply({ id, type: 'progress', progress }), signal);
+  const { Engine } = await start(device, wasmUrl);
+  const report = (progress: LoadProgress) => reply({ id, type: 'progress', progress });
+  const bytes = source(place, report, signal);
   try {
-    engine = await Engine.open(bytes, device);
+    engine = await Engine.open(bytes, device, report);
   } catch (error) {
     // What is damaged must not be found in the cache again.
     if (plain(error).code === 'integrity') await bytes.forget();
@@ -55,6 +62,21 @@ async function load({ id, place, device, wasmUrl }: Load, signal: AbortSignal): 
   }
   if (signal.aborted) throw aborted();
   return { manifest: engine.manifest, identity: engine.identity, device: engine.device };
+}
+
+/** The engine's module, running. */
+async function start(device: DeviceKind, wasmUrl?: string): Promise<EngineModule> {
+  try {
+    const module = await ENGINES[device]();
+    ({ memory } = await module.default(wasmUrl ? { module_or_path: wasmUrl } : undefined));
+    module.onPanic((message: string) => (panic = message));
+    return module;
+  } catch (error) {
+    throw new NetworkError(
+      'network',
+      `the ${device} engine: expected its files, found ${(error as Error).message}; is the address right, and the network up?`,
+    );
+  }
 }
 
 async function generate({ id, request }: Generate, signal: AbortSignal): Promise<void> {
@@ -66,6 +88,7 @@ async function generate({ id, request }: Generate, signal: AbortSignal): Promise
       if (signal.aborted) throw aborted();
       const event = (await generation.next()) as EngineEvent | undefined;
       if (!event) return;
+      if (event.type === 'done') event.stats.heapBytes = memory!.buffer.byteLength;
       reply({ id, type: 'event', event }, buffers(event));
     }
   } finally {

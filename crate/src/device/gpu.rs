@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::DeviceKind;
 use burn::tensor::wgpu::WgpuBackend;
-use burn::tensor::wgpu::wgpu::{AdapterInfo, Backend, DeviceType, Features, Instance, InstanceDescriptor};
+use burn::tensor::wgpu::wgpu::{self, AdapterInfo, Backend, DeviceType, Features, Instance, InstanceDescriptor};
 use futures_util::FutureExt as _;
 
 use super::adapter::{Abilities, Adapter, Kind};
@@ -85,7 +85,7 @@ fn graphics_apis() -> &'static [Backend] {
 async fn enumerate_on(backend: Backend) -> Vec<Adapter> {
     let descriptor =
         InstanceDescriptor { backends: backend.into(), ..InstanceDescriptor::new_without_display_handle() };
-    let adapters = Instance::new(descriptor).enumerate_adapters(backend.into()).await;
+    let adapters = request(&Instance::new(descriptor), backend).await;
     let mut counts = [0; 6];
     let mut found = Vec::new();
     for adapter in adapters {
@@ -109,6 +109,20 @@ async fn enumerate_on(backend: Backend) -> Vec<Adapter> {
     found.sort_by_key(|adapter| adapter.kind);
     found.iter_mut().enumerate().for_each(|(index, adapter)| adapter.index = index);
     found
+}
+
+/// What the API finds.
+#[cfg(not(target_family = "wasm"))]
+async fn request(instance: &Instance, backend: Backend) -> Vec<wgpu::Adapter> {
+    instance.enumerate_adapters(backend.into()).await
+}
+
+/// A browser shows one adapter to whoever asks, and chooses it by these words: Burn's, when it opens one.
+#[cfg(target_family = "wasm")]
+async fn request(instance: &Instance, _: Backend) -> Vec<wgpu::Adapter> {
+    let power_preference = wgpu::PowerPreference::HighPerformance;
+    let options = wgpu::RequestAdapterOptions { power_preference, ..Default::default() };
+    instance.request_adapter(&options).await.into_iter().collect()
 }
 
 fn kind_of(device_type: DeviceType) -> Kind {

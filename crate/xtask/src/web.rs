@@ -1,13 +1,13 @@
 //! `cargo xtask web`: the engine for browsers, the npm package around it, and the page.
 //!
 //! ```text
-//! crate/src ─ cargo ─ wasm-bindgen ─ wasm-opt ─► web/src/engine ─ tsc ─► web/dist (the package) ─ Vite ─► web/site
+//! crate/src ─ cargo ─ wasm-bindgen ─ wasm-opt ─► web/src/engine/{cpu,gpu} ─ tsc ─► web/dist (the package) ─ Vite ─► web/site
 //! ```
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::install::succeeds;
 use crate::wasm_toolchain;
@@ -25,12 +25,23 @@ const WASM_FEATURES: [&str; 7] = [
     "--enable-multivalue",
 ];
 
+/// The engine without and with WebGPU, and the features that make it: a page loads the one that its visitor can use.
+const ENGINES: [(&str, &str); 2] = [("cpu", "web"), ("gpu", "web,gpu")];
+/// The most that an engine may have as a server sends it, in bytes.
+const MAX_BROTLI: usize = 2_500_000;
+
 /// Builds everything, and prints how large it became.
 pub fn run(workspace: &Workspace) -> Result<()> {
     dependencies(workspace, "web")?;
-    engine(workspace)?;
+    for (name, features) in ENGINES {
+        engine(workspace, name, features)?;
+    }
+    state_sizes(workspace)?;
     workspace::run(workspace.within("web").args(["npm", "run", "build", "--silent"]))?;
-    copy_folder(&workspace.root.join("web/src/engine"), &workspace.root.join("web/dist/engine"))?;
+    for (name, _) in ENGINES {
+        let [from, to] = ["web/src/engine", "web/dist/engine"].map(|folder| workspace.root.join(folder).join(name));
+        copy_folder(&from, &to)?;
+    }
     workspace::run(workspace.within("web").args(["npx", "tsc", "--project", "app"]))?;
     workspace::run(workspace.within("web").args(["npm", "run", "site", "--silent", "--", "--logLevel", "warn"]))?;
     copy_folder(&workspace.root.join("weights-quantized/toybox"), &workspace.root.join("web/site/weights/toybox"))?;
@@ -48,21 +59,32 @@ pub fn dependencies(workspace: &Workspace, folder: &str) -> Result<()> {
     workspace::run(workspace.command("npm").args(["ci", "--prefix", folder]))
 }
 
-fn engine(workspace: &Workspace) -> Result<()> {
+fn engine(workspace: &Workspace, name: &str, features: &str) -> Result<()> {
     let mut build = wasm_toolchain::cargo(workspace, TARGET)?;
     build.args(["--package", "flagdit", "--lib", "--crate-type", "cdylib", "--profile", "web"]);
-    build.args(["--target", TARGET, "--no-default-features", "--features", "web"]);
+    build.args(["--target", TARGET, "--no-default-features", "--features", features]);
     workspace::run(&mut build)?;
     let target = workspace.target_folder()?;
     let mut bindgen = workspace.command(wasm_toolchain::bindgen(workspace, &target.join("tools"))?);
-    bindgen.args(["--target", "web", "--out-name", "flagdit", "--out-dir", "web/src/engine"]);
+    bindgen.args(["--target", "web", "--out-name", "flagdit", "--out-dir", &format!("web/src/engine/{name}")]);
     workspace::run(bindgen.arg(target.join(TARGET).join("web/flagdit.wasm")))?;
     // npm's, because distributions have versions that spoil the table of references. The compiler has optimised already:
     // what is left to gain is a tenth of the bytes, and -O3 takes minutes for it.
-    let wasm = "src/engine/flagdit_bg.wasm";
+    let wasm = format!("src/engine/{name}/flagdit_bg.wasm");
     let mut optimize = workspace.within("web");
-    optimize.args(["npx", "wasm-opt", wasm, "-o", wasm, "-O1", "--strip-debug", "--strip-producers"]);
+    optimize.args(["npx", "wasm-opt", &wasm, "-o", &wasm, "-O1", "--strip-debug", "--strip-producers"]);
     workspace::run(optimize.args(WASM_FEATURES))
+}
+
+/// For whoever wants to know before it is downloaded.
+fn state_sizes(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.root.join("web/src/engine");
+    let mut text = "/** Bytes of the engines' files; servers that compress send about a fifth. */\n".to_owned();
+    text += "export const ENGINE_BYTES = {\n";
+    for (name, _) in ENGINES {
+        text += &format!("  {name}: {},\n", fs::metadata(folder.join(name).join("flagdit_bg.wasm"))?.len());
+    }
+    fs::write(folder.join("sizes.ts"), text + "};\n").context("sizes.ts")
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
@@ -79,13 +101,19 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Raw, and as a server sends it.
+/// Raw, and as a server sends it; refuses an engine that has grown too large.
 fn sizes(workspace: &Workspace) -> Result<()> {
     const SCRIPT: &str = "const {brotliCompressSync: b} = require('zlib'), f = require('fs').readFileSync(process.argv[1]); \
-                          console.log(`${(f.length / 1e6).toFixed(2)} MB, ${(b(f).length / 1e6).toFixed(2)} MB as brotli`)";
-    for file in ["web/dist/engine/flagdit_bg.wasm", "web/dist/engine/flagdit.js"] {
-        let output = workspace.command("node").args(["-e", SCRIPT, file]).output()?;
-        println!("{file}: {}", String::from_utf8_lossy(&output.stdout).trim());
+                          console.log(f.length, b(f).length)";
+    for (name, _) in ENGINES {
+        for file in ["flagdit_bg.wasm", "flagdit.js"].map(|file| format!("web/dist/engine/{name}/{file}")) {
+            let output = workspace.command("node").args(["-e", SCRIPT, &file]).output()?;
+            let text = String::from_utf8(output.stdout)?;
+            let sizes: Vec<usize> = text.split_whitespace().filter_map(|size| size.parse().ok()).collect();
+            let [raw, brotli] = sizes[..] else { bail!("node did not measure {file}") };
+            println!("{file}: {:.2} MB, {:.2} MB as brotli", raw as f64 / 1e6, brotli as f64 / 1e6);
+            ensure!(brotli <= MAX_BROTLI, "{file}: expected at most {MAX_BROTLI} bytes as brotli, found {brotli}");
+        }
     }
     Ok(())
 }

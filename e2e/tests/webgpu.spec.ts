@@ -1,0 +1,142 @@
+import { writeFileSync } from 'node:fs';
+
+import type { Page } from '@playwright/test';
+
+import { expect, flagdit, open, psnr, SAME_PICTURE_DB, test } from './fixtures.js';
+
+/** The package and the engine with WebGPU, as a page imports them without a bundler. */
+type Flagdit = typeof import('../../web/dist/index.js');
+type GpuEngine = typeof import('../../web/dist/engine/gpu/flagdit.js');
+
+const PROMPT = 'a large red star on a blue background';
+/** Steps of the pictures here: this adapter is a processor that imitates a GPU. */
+const STEPS = 3;
+/** Evaluations a step of the midpoint solver, the manifest's. */
+const STAGES = 2;
+/** What the issue of a tab's memory allows, in bytes. */
+const MAX_HEAP = 256 * 2 ** 20;
+
+/** Any page of this origin. */
+const visit = (page: Page, origin: string) => page.goto(`${origin}/weights/manifest.json`);
+
+test('the adapter is the software adapter, which auto does not take', async ({ page, served }) => {
+  await visit(page, served.origin);
+  const { can, device } = await page.evaluate(async (origin) => {
+    const { load, probe } = (await import(`${origin}/dist/index.js`)) as Flagdit;
+    const model = await load(`${origin}/weights/`);
+    return { can: await probe(), device: model.device };
+  }, served.origin);
+  expect(can).toMatchObject({ webgpu: true, adapter: { architecture: 'swiftshader', isFallback: true } });
+  expect(can.features).toContain('timestamp-query');
+  expect(device).toMatchObject({ kind: 'cpu', warning: null });
+  expect(served.requests.filter((path) => path.includes('engine/gpu'))).toEqual([]);
+});
+
+test('every shader compiles in every variant, and computes what the CPU computes', async ({ page, served }) => {
+  await visit(page, served.origin);
+  const { complaints, comparisons, variants } = await page.evaluate(async (origin) => {
+    const engine = (await import(`${origin}/dist/engine/gpu/flagdit.js`)) as GpuEngine;
+    await engine.default();
+    const gpu = (navigator as unknown as { gpu: { requestAdapter(): Promise<any> } }).gpu;
+    const device = await (await gpu.requestAdapter()).requestDevice();
+    const complain = async ([name, code]: [string, string]) => {
+      device.pushErrorScope('validation');
+      const { messages } = await device.createShaderModule({ code }).getCompilationInfo();
+      await device.popErrorScope();
+      return messages.map(({ type, lineNum, message }: any) => `${name}: ${type} in line ${lineNum}: ${message}`);
+    };
+    const sources = engine.shaderSources() as [string, string][];
+    const broken: [string, string] = ['broken', sources[0]![1].replace('fn main(', 'fn main[')];
+    return {
+      variants: sources.length,
+      complaints: [(await Promise.all(sources.map(complain))).flat(), await complain(broken)],
+      comparisons: (await engine.compareKernels('gpu')) as { name: string; error: number }[],
+    };
+  }, served.origin);
+  expect(variants).toBe(4);
+  expect(complaints[0]).toEqual([]);
+  expect(complaints[1]!.join()).toContain('broken: error in line');
+  expect(comparisons.length).toBeGreaterThanOrEqual(12);
+  for (const { name, error } of comparisons) expect(error, name).toBeLessThan(1e-5);
+});
+
+test('its interface does on a GPU what it does on the CPU, with our own shaders', async ({ page, served }, info) => {
+  await visit(page, served.origin);
+  const found = await page.evaluate(
+    async ([origin, prompt, steps]) => {
+      const { load } = (await import(`${origin}/dist/index.js`)) as Flagdit;
+      const progress: Record<string, [number, number]> = {};
+      const model = await load(`${origin}/weights/`, {
+        device: 'gpu',
+        onProgress: ({ stage, loaded, total }) => (progress[stage] = [loaded, total]),
+      });
+      const kinds: string[] = [];
+      let png = '';
+      let stats, settings;
+      for await (const event of model.generate({ prompt, steps, seed: 7, previewEvery: 2 })) {
+        kinds.push(event.type);
+        if (event.type !== 'done') continue;
+        ({ stats } = event);
+        ({ settings } = event.output);
+        const bytes = new Uint8Array(await (await event.output.toBlob()).arrayBuffer());
+        png = btoa(String.fromCharCode(...bytes));
+      }
+      const abort = new AbortController();
+      let stopped = '';
+      let lastStep = 0;
+      try {
+        for await (const event of model.generate({ prompt, steps: 900, signal: abort.signal })) {
+          if (event.type !== 'step') continue;
+          lastStep = event.step;
+          abort.abort();
+        }
+      } catch (error) {
+        stopped = (error as { code: string }).code;
+      }
+      const wide = await model.image({ prompt, steps: 1, width: 96, height: 48 });
+      return { progress, kinds, png, stats, settings, stopped, lastStep, wide: wide.width, device: model.device, manifest: model.manifest };
+    },
+    [served.origin, PROMPT, STEPS] as const,
+  );
+  expect(found.device).toMatchObject({ kind: 'software', name: expect.stringMatching(/swiftshader/i), warning: expect.stringContaining('software') });
+  expect(Object.keys(found.progress)).toEqual(['download', 'verify', 'upload', 'compile']);
+  for (const [loaded, total] of Object.values(found.progress)) expect(loaded).toBe(total);
+  expect(found.kinds).toEqual(['stage', 'stage', 'step', 'step', 'preview', 'step', 'stage', 'done']);
+  expect([found.stopped, found.wide]).toEqual(['aborted', 96]);
+  expect(found.lastStep).toBeLessThanOrEqual(2);
+
+  // Every quantized matrix once an evaluation, those of the text encoder once: no layer went another way.
+  const { tensors } = found.manifest as unknown as { tensors: Record<string, { format: string }> };
+  const quantized = (component: string) =>
+    Object.entries(tensors).filter(([name, { format }]) => name.startsWith(component) && format.startsWith('q')).length;
+  expect(found.stats!.shaderLaunches).toBe(quantized('text.layers') + quantized('denoiser') * STEPS * STAGES);
+  console.log(`heap on WebGPU: ${(found.stats!.heapBytes / 2 ** 20).toFixed(0)} MiB`);
+  expect(found.stats!.heapBytes).toBeLessThanOrEqual(MAX_HEAP);
+
+  const [ours, theirs] = [info.outputPath('webgpu.png'), info.outputPath('cli.png')];
+  writeFileSync(ours, Buffer.from(found.png, 'base64'));
+  flagdit('generate', PROMPT, '-o', theirs, '--seed', '7', '--steps', String(STEPS), '--device', 'cpu');
+  expect(await psnr(page, ours, theirs)).toBeGreaterThanOrEqual(SAME_PICTURE_DB);
+});
+
+test('the page makes the picture on WebGPU, and works offline', async ({ page, app, context, served }, info) => {
+  const make = async () => {
+    await open(page, `${app}?device=gpu`);
+    await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill(PROMPT);
+    await page.getByLabel('Steps').fill(String(STEPS));
+    await page.getByRole('button', { name: 'Generate' }).click();
+    await expect(page.getByRole('status')).toContainText('Done');
+    await expect(page.getByText(/Computes on a software adapter: .*swiftshader/i)).toBeVisible();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download' }).click()]);
+    const file = info.outputPath(`page-${await download.suggestedFilename()}`);
+    await download.saveAs(file);
+    return file;
+  };
+  const ours = await make();
+  const theirs = info.outputPath('cli.png');
+  flagdit('generate', PROMPT, '-o', theirs, '--seed', '7', '--steps', String(STEPS), '--device', 'cpu');
+  expect(await psnr(page, ours, theirs)).toBeGreaterThanOrEqual(SAME_PICTURE_DB);
+  await context.setOffline(true);
+  await served.close();
+  await make();
+});
