@@ -8,6 +8,8 @@
 mod check;
 mod digest;
 pub mod header;
+#[cfg(feature = "engine")]
+mod init;
 mod json;
 pub mod manifest;
 #[cfg(feature = "engine")]

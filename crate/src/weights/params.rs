@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use burn::{
     module::{Module, Param, ParamId},
-    tensor::{Device, Distribution, Shape, Tensor, TensorData},
+    tensor::{Device, Shape, Tensor, TensorData},
 };
 
 use crate::{
@@ -18,21 +18,7 @@ use crate::{
     weights::{DenseTensor, RawData, RawTensor, Reader},
 };
 
-/// How a parameter starts when a network is trained from nothing.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Init {
-    /// All zeros: gates, modulation, final projections (the block starts as the identity).
-    Zeros,
-    /// All ones: norm weights.
-    Ones,
-    /// Normal with this standard deviation.
-    Normal(f64),
-    /// Uniform within ±√(6 / (fan in + fan out)), PyTorch's `xavier_uniform_`.
-    Xavier,
-    /// Uniform within ±√(3 / fan in), which keeps the variance from layer to layer. PyTorch's default for convolutions
-    /// is a third of that variance: through ten layers without a norm between them, colours are lost in the noise.
-    Lecun,
-}
+pub use super::init::Init;
 
 enum Source {
     Loaded(BTreeMap<String, Loaded>),
@@ -164,8 +150,12 @@ impl Params {
         {
             return Weight::Quantized(matrix);
         }
+        let is_loaded = matches!(store.source, Source::Loaded(_));
         drop(store);
-        Weight::Dense(self.tensor(name, shape, init))
+        let weight = self.tensor(name, shape, init);
+        // The CPU's product reads W by columns, and would copy it into that order every time.
+        let in_order = is_loaded && !kernels::run_on(&self.device) && weight.is_initialized();
+        Weight::Dense(if in_order { Param::from_tensor(by_columns(weight.val())) } else { weight })
     }
 
     /// The parameter `name` with exactly this shape.
@@ -173,7 +163,7 @@ impl Params {
         let name = format!("{}{name}", self.prefix);
         let mut store = self.store.borrow_mut();
         let found = match &mut store.source {
-            Source::Random => return Param::from_tensor(draw(shape, init, &self.device)),
+            Source::Random => return Param::from_tensor(init.draw(shape, &self.device)),
             Source::Loaded(map) => map.remove(&name),
         };
         match found {
@@ -228,26 +218,18 @@ async fn quantized(reader: &Reader, name: &str, device: &Device) -> Result<Quant
         .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))
 }
 
+/// The same matrix, column after column in memory.
+fn by_columns(matrix: Tensor<2>) -> Tensor<2> {
+    let [rows, cols] = matrix.dims();
+    let values = matrix.transpose().reshape([rows * cols]); // [cols · rows], copied in this order
+    values.reshape([cols, rows]).transpose() // [rows, cols]
+}
+
 /// The names, the first dozen written out.
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 12;
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
-}
-
-fn draw<const D: usize>(shape: [usize; D], init: Init, device: &Device) -> Tensor<D> {
-    // [out, in, …]: whatever follows the first two axes is a convolution's receptive field.
-    let field: usize = shape.iter().skip(2).product();
-    let fan_in = (shape.get(1).copied().unwrap_or(1) * field) as f64;
-    let fan_out = (shape[0] * field) as f64;
-    let uniform = |bound: f64| Tensor::random(shape, Distribution::Uniform(-bound, bound), device);
-    match init {
-        Init::Zeros => Tensor::zeros(shape, device),
-        Init::Ones => Tensor::ones(shape, device),
-        Init::Normal(std) => Tensor::random(shape, Distribution::Normal(0.0, std), device),
-        Init::Xavier => uniform((6.0 / (fan_in + fan_out)).sqrt()),
-        Init::Lecun => uniform((3.0 / fan_in).sqrt()),
-    }
 }
 
 #[cfg(test)]
