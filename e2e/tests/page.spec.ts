@@ -120,6 +120,21 @@ test('says that there is no WebGPU, and the CPU is one choice away', async ({ pa
   await expect(page.getByRole('status')).toContainText('Done');
 });
 
+test('says when memory runs out, and goes on with a new engine', async ({ page, app, served }) => {
+  await open(page, `${app}?model=${served.origin}/huge/`);
+  await page.getByLabel('Steps').fill('2');
+  for (const [size, outcome] of [
+    ['2048', /the engine ended.*smaller picture.*out-of-memory/],
+    ['64', undefined],
+  ] as const) {
+    await page.getByLabel('Width').fill(size);
+    await page.getByLabel('Height').fill(size);
+    await page.getByRole('button', { name: 'Generate' }).click();
+    if (outcome) await expect(page.getByRole('alert')).toHaveText(outcome);
+    else await expect(page.getByRole('status')).toContainText('Done');
+  }
+});
+
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`can be used by everyone: ${colorScheme}`, async ({ page, app }) => {
     await page.emulateMedia({ colorScheme });

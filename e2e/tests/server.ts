@@ -26,7 +26,7 @@ const FOLDERS: Record<string, string> = {
   weights: WEIGHTS,
 };
 
-/** Broken copies of the model, by the first part of a path. */
+/** Broken and lying copies of the model, by the first part of a path. */
 const FAULTS: Record<string, (file: string, response: ServerResponse) => boolean> = {
   flipped: (file, response) => {
     if (file !== SHARD) return false;
@@ -43,6 +43,14 @@ const FAULTS: Record<string, (file: string, response: ServerResponse) => boolean
   'bad-manifest': (file, response) => {
     if (file !== 'manifest.json') return false;
     response.end(readFileSync(join(WEIGHTS, file), 'utf8').replace('"flag-dit"', '"flag-dot"'));
+    return true;
+  },
+  // Says that it makes pictures that fit into no tab's memory.
+  huge: (file, response) => {
+    if (file !== 'manifest.json') return false;
+    const manifest = JSON.parse(readFileSync(join(WEIGHTS, file), 'utf8'));
+    manifest.sizes.image.max = [4096, 4096];
+    response.end(JSON.stringify(manifest));
     return true;
   },
   'missing-shard': (file, response) => {

@@ -140,3 +140,16 @@ test('the page makes the picture on WebGPU, and works offline', async ({ page, a
   await served.close();
   await make();
 });
+
+test('says when the GPU is lost, and goes on with a new engine', async ({ page, app, context }) => {
+  await open(page, `${app}?device=gpu`);
+  await page.getByLabel('Steps').fill('500');
+  await page.getByRole('button', { name: 'Generate' }).click();
+  await expect(page.getByRole('status')).toContainText(/Step \d/);
+  const other = await context.newPage();
+  await other.goto('chrome://gpucrash').catch(() => {}); // Never arrives.
+  await expect(page.getByRole('alert')).toHaveText(/device-lost/);
+  await page.getByLabel('Steps').fill('1');
+  await page.getByRole('button', { name: 'Generate' }).click();
+  await expect(page.getByRole('status')).toContainText('Done');
+});

@@ -1,6 +1,6 @@
 /** The page: a form, one picture, and what is going on. Loads the model at the first picture, and keeps it. */
 import {
-  chooseDevice, FlagditError, load, plan, probe,
+  chooseDevice, DeviceError, FlagditError, load, plan, probe,
   type Capabilities, type DeviceChoice, type DeviceState, type GenerateEvent, type LoadProgress, type Model, type Plan,
 } from 'flagdit';
 
@@ -29,6 +29,7 @@ async function generate(): Promise<void> {
   } catch (error) {
     if (error instanceof FlagditError && error.code === 'aborted') tell.status('Stopped.');
     else tell.error(sentence(error));
+    if (error instanceof DeviceError) await forget();
   } finally {
     running = undefined;
     show.busy(false);
@@ -69,9 +70,14 @@ function atWork({ kind, name, warning }: DeviceState): string {
 /** Another device is another engine; the next picture loads it. */
 async function changeDevice(): Promise<void> {
   running?.abort();
+  await forget();
+  await prepare();
+}
+
+/** Ends the engine, if there is one; the next picture loads a new one. */
+async function forget(): Promise<void> {
   const old = model;
   model = undefined;
-  await prepare();
   await (await old?.catch(() => undefined))?.dispose();
 }
 

@@ -1,6 +1,6 @@
 /** The worker: owns the engine and the model, so that the page stays free. Only here are the wasm packages imported. */
 import type { Engine, Generation } from './engine/cpu/flagdit.js';
-import { aborted, NetworkError, plain } from './errors.js';
+import { aborted, NetworkError, plain, type ErrorCode } from './errors.js';
 import type { Command, DeviceKind, EngineEvent, Loaded, LoadProgress, Reply } from './protocol.js';
 import { source } from './weights.js';
 
@@ -38,15 +38,21 @@ self.addEventListener('message', ({ data }: MessageEvent<Command>) => {
     .finally(() => running.delete(data.id));
 });
 
-// A panic ends the engine in the middle of a promise that nobody will settle.
+// A panic ends the engine in the middle of a promise that nobody will settle. Without a panic's message it was memory that
+// ran out: Rust then stops without a word.
 self.addEventListener('error', (event) => {
-  panic ??= event.message;
+  panic ??= /unreachable/.test(event.message) ? 'memory allocation failed' : event.message;
   die();
 });
 
 function die(): void {
-  const code = /memory|allocat/i.test(panic ?? '') ? 'out-of-memory' : /lost|poison/i.test(panic ?? '') ? 'device-lost' : 'unsupported';
-  reply({ type: 'fatal', error: { code, message: `the engine ended: ${panic}; load the model again` } });
+  const signs: [RegExp, ErrorCode][] = [
+    [/memory|allocat|capacity overflow/i, 'out-of-memory'],
+    [/lost|poison/i, 'device-lost'],
+  ];
+  const code = signs.find(([sign]) => sign.test(panic ?? ''))?.[1] ?? 'unsupported';
+  const advice = code === 'out-of-memory' ? 'ask for a smaller picture, and load the model again' : 'load the model again';
+  reply({ type: 'fatal', error: { code, message: `the engine ended: ${panic?.split('\n')[0]}; ${advice}` } });
 }
 
 async function load({ id, place, device, wasmUrl }: Load, signal: AbortSignal): Promise<Loaded> {
