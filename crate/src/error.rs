@@ -116,6 +116,18 @@ impl Error {
         Self::new(ErrorKind::File, path.to_string()).found(error.to_string())
     }
 
+    /// [`ErrorKind::DeviceLost`] while `subject` was awaited. Of the lines in which the runtime reports it, the innermost
+    /// cause is kept.
+    pub fn device_lost(subject: impl Into<String>, report: impl fmt::Display) -> Self {
+        let report = report.to_string();
+        let lines = report.lines().map(str::trim).take_while(|line| !line.starts_with("Backtrace"));
+        let cause = lines.filter(|line| !line.is_empty() && *line != "Caused by:").last();
+        Self::new(ErrorKind::DeviceLost, subject)
+            .expected("an answer of the device")
+            .found(cause.unwrap_or("none").trim_end_matches('.'))
+            .remedy("open the model again, or use the device cpu")
+    }
+
     /// What was expected.
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
@@ -167,6 +179,17 @@ mod tests {
         let error = Error::bad_request("--steps").expected("1 to 1000").found("0").remedy("20 is a good start");
         assert_eq!(error.to_string(), "--steps: expected 1 to 1000, found 0; 20 is a good start");
         assert_eq!(error.kind().exit_code(), 2);
+    }
+
+    #[test]
+    fn of_a_lost_device_the_cause_is_told() {
+        let report = "The device is poisoned\nCaused by:\n  The device is poisoned\nCaused by:\n  Unknown: it is gone.\n\
+                      Backtrace:\n  0: main";
+        let error = Error::device_lost("the picture", report);
+        assert_eq!(error.kind(), ErrorKind::DeviceLost);
+        let sentence = "the picture: expected an answer of the device, found Unknown: it is gone; open the model again";
+        assert!(error.to_string().starts_with(sentence), "{error}");
+        assert!(Error::device_lost("x", "").to_string().contains("found none"));
     }
 
     #[test]

@@ -141,7 +141,11 @@ async function open(from: string | URL | File[], device: DeviceKind, can: Capabi
     const order = { type: 'load' as const, place, device, wasmUrl: url && absolute(url) };
     const loaded = (await connection.send(order, { signal, onProgress }))!;
     const state = { ...loaded.device };
-    if (device === 'gpu' && can.adapter) state.name = adapterName(can.adapter);
+    if (device === 'gpu' && can.adapter) {
+      // The engine knows what the browser tells it, which is often nothing.
+      state.name = adapterName(can.adapter);
+      state.warning = state.warning?.replace(loaded.device.name, state.name) ?? null;
+    }
     return new Model(connection, loaded.manifest as ManifestHead, loaded.identity, state);
   } catch (error) {
     connection.close(aborted());

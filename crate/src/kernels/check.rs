@@ -102,9 +102,7 @@ async fn distance(found: Tensor<2>, expected: Tensor<2>) -> Result<f64> {
 }
 
 async fn values(tensor: Tensor<2>) -> Result<Vec<f64>> {
-    let data = tensor.into_data_async().await.map_err(|error| {
-        Error::new(ErrorKind::DeviceLost, "the GPU").expected("the numbers of a test").found(error.to_string())
-    })?;
+    let data = tensor.into_data_async().await.map_err(|error| Error::device_lost("the numbers of a test", error))?;
     Ok(data.iter::<f64>().collect())
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     progress::Image,
     weights::manifest::Sizes,
 };
@@ -49,9 +49,7 @@ fn nearest(length: usize, multiple: usize, most: usize) -> Vec<usize> {
 pub async fn to_image(picture: Tensor<4>) -> Result<Image> {
     let [_, _, height, width] = picture.dims();
     let pixels = picture.permute([0, 2, 3, 1]).reshape([height * width * 3]); // [H·W·3]
-    let data = pixels.into_data_async().await.map_err(|error| {
-        Error::new(ErrorKind::DeviceLost, "picture").expected("pixels from the device").found(error.to_string())
-    })?;
+    let data = pixels.into_data_async().await.map_err(|error| Error::device_lost("the pixels", error))?;
     if !data.iter::<f32>().all(f32::is_finite) {
         return Err(Error::bad_model("decoded picture")
             .expected("finite pixels")

@@ -2,13 +2,12 @@
 
 use burn::tensor::Tensor;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// Reads single-element tensors in one transfer.
 pub(super) async fn read_scalars<const N: usize>(scalars: [Tensor<1>; N]) -> Result<[f64; N]> {
-    let data = Tensor::cat(scalars.to_vec(), 0).into_data_async().await.map_err(|error| {
-        Error::new(ErrorKind::DeviceLost, "the device did not return the sampler's numbers").found(error.to_string())
-    })?;
+    let data = Tensor::cat(scalars.to_vec(), 0).into_data_async().await;
+    let data = data.map_err(|error| Error::device_lost("the sampler's numbers", error))?;
     let mut values = data.iter::<f64>();
     Ok(std::array::from_fn(|_| values.next().unwrap_or(f64::NAN)))
 }

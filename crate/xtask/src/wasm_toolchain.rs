@@ -42,6 +42,8 @@ pub fn bindgen(workspace: &Workspace, tools: &Path) -> Result<PathBuf> {
     let is_right = found.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim().ends_with(&version));
     if !is_right {
         let mut install = workspace.cargo(&["install", "wasm-bindgen-cli", "--version", &version, "--force", "--root"]);
+        // It runs for seconds: to optimise it less is a minute won.
+        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
         workspace::run(install.arg(tools))?;
     }
     Ok(program)
