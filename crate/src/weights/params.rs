@@ -150,16 +150,25 @@ impl Params {
         {
             return Weight::Quantized(matrix);
         }
-        let is_loaded = matches!(store.source, Source::Loaded(_));
         drop(store);
-        let weight = self.tensor(name, shape, init);
         // The CPU's product reads W by columns, and would copy it into that order every time.
-        let in_order = is_loaded && !kernels::run_on(&self.device) && weight.is_initialized();
-        Weight::Dense(if in_order { Param::from_tensor(by_columns(weight.val())) } else { weight })
+        let arrange = if kernels::run_on(&self.device) { |matrix| matrix } else { by_columns };
+        Weight::Dense(self.parameter(name, shape, init, arrange))
     }
 
     /// The parameter `name` with exactly this shape.
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D], init: Init) -> Param<Tensor<D>> {
+        self.parameter(name, shape, init, |values| values)
+    }
+
+    /// [`Self::tensor`], what was loaded arranged in memory.
+    fn parameter<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        init: Init,
+        arrange: fn(Tensor<D>) -> Tensor<D>,
+    ) -> Param<Tensor<D>> {
         let name = format!("{}{name}", self.prefix);
         let mut store = self.store.borrow_mut();
         let found = match &mut store.source {
@@ -167,7 +176,9 @@ impl Params {
             Source::Loaded(map) => map.remove(&name),
         };
         match found {
-            Some(found) if found.shape() == shape => return Param::from_tensor(found.values().reshape(shape)),
+            Some(found) if found.shape() == shape => {
+                return Param::from_tensor(arrange(found.values().reshape(shape)));
+            }
             Some(found) => store.misshapen.push(format!("{name} {:?} instead of {shape:?}", found.shape())),
             None => store.missing.push(name),
         }
@@ -264,6 +275,19 @@ mod tests {
             params.child("layers").child(layer).tensor("weight", [2], Init::Ones);
         }
         assert_eq!(params.finish("denoiser"), Ok(()));
+    }
+
+    /// What is done to a loaded matrix comes before it becomes a parameter: a parameter is where gradients end.
+    #[test]
+    fn loaded_matrices_are_those_of_the_file_and_can_be_trained() {
+        let values: Vec<f32> = (0..6).map(|value| value as f32).collect();
+        let device = Device::flex().autodiff();
+        let params = Params::from_values([("weight".to_owned(), vec![2, 3], values.clone())], &device);
+        let Weight::Dense(weight) = params.matrix("weight", [2, 3], Init::Zeros) else { panic!("on the CPU") };
+        assert_eq!(weight.val().into_data().iter::<f32>().collect::<Vec<_>>(), values);
+        let gradients = (weight.val() * 3.0).sum().backward();
+        let gradient = weight.val().grad(&gradients).expect("a gradient");
+        assert_eq!(gradient.into_data().iter::<f32>().collect::<Vec<_>>(), [3.0; 6]);
     }
 
     #[test]
