@@ -11,7 +11,7 @@ use crate::{
     device::Device,
     error::{Error, Result},
     kernels, modality,
-    model::{Caption, Sequence, SequenceOptions},
+    model::{Caption, PreparedCaption, Sequence, SequenceOptions},
     progress::{Event, Image, LoadProgress, Output, Settings, Stage, Timings},
     request::{Kind, Request},
     sampler::{
@@ -43,7 +43,10 @@ pub struct Pipeline {
 /// What one run of the sampler needs.
 struct Run {
     sequence: Sequence,
-    caption: Caption,
+    /// Of the prompt, and of the negative prompt where guidance needs it.
+    caption: PreparedCaption,
+    /// Rows of the batch: one, or two.
+    rows: usize,
     guidance: Guidance,
 }
 
@@ -105,7 +108,8 @@ impl Pipeline {
     /// `bad-request` if the prompt cannot be encoded.
     pub fn step_flops(&self, settings: &Settings) -> Result<f64> {
         let (caption, _) = self.encode(settings)?;
-        let [rows, caption_tokens] = self.run(settings, caption)?.caption.mask.dims();
+        let caption_tokens = caption.mask.dims()[1];
+        let rows = self.run(settings, caption)?.rows;
         let tokens = self.tokens(settings.width, settings.height);
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
         Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, tokens, caption_tokens))
@@ -235,14 +239,16 @@ impl Pipeline {
         } else {
             Caption { features: caption.features.narrow(0, 0, 1), mask: caption.mask.narrow(0, 0, 1) }
         };
-        Ok(Run { sequence, caption, guidance })
+        let rows = caption.mask.dims()[0];
+        Ok(Run { sequence, caption: self.parts.denoiser.prepare(&caption), rows, guidance })
     }
 
     /// The guided velocity at x `[1, C, h, w]`: one evaluation of a batch of two.
     fn velocity(&self, x: Tensor<4>, t: f64, run: &Run) -> Tensor<4> {
-        let rows = run.caption.mask.dims()[0];
+        let rows = run.rows;
         let time = Tensor::full([rows], t as f32, self.device.burn());
-        let v = self.parts.denoiser.forward(x.repeat_dim(0, rows), time, &run.caption, &run.sequence); // [rows, C, h, w]
+        let x = x.repeat_dim(0, rows);
+        let v = self.parts.denoiser.forward_prepared(x, time, &run.caption, &run.sequence); // [rows, C, h, w]
         if rows == 1 {
             return v;
         }

@@ -4,10 +4,7 @@
 mod support;
 
 use burn::tensor::{Tensor, activation::silu};
-use flagdit::model::{
-    Caption, FlagDit, FlagDitConfig, Sequence, SequenceOptions, attention::CaptionKeys, block::Block,
-    modulation::modulate,
-};
+use flagdit::model::{Caption, FlagDit, FlagDitConfig, Sequence, SequenceOptions, block::Block, modulation::modulate};
 use flagdit::nn::attention::mask_bias;
 use flagdit::sampler::{Guidance, GuidedChannels, Solver, SolverKind, Tolerance, schedule::time_grid};
 use flagdit::weights::upstream;
@@ -77,13 +74,13 @@ fn layer_by_layer(case: &Case, model: &FlagDit) {
     case.compare("tokens_in", tokens.clone(), LAYER);
     case.compare("t_emb", model.t_embedder.forward(t.clone()), LAYER);
     case.compare("cap_emb", model.cap_embedder.forward(caption.features.clone(), caption.mask.clone()), LAYER);
-    let conditioning = model.conditioning(t.clone(), &caption);
+    let prepared = model.prepare(&caption);
+    let conditioning = model.conditioning(t.clone(), &prepared);
     case.compare("adaln_input", conditioning.clone(), LAYER);
 
-    let keys = CaptionKeys { features: caption.features.clone(), bias: mask_bias(caption.mask.clone()) };
-    inside_a_block(case, &model.layers[0], tokens.clone(), conditioning.clone(), &sequence, &keys);
-    for (i, layer) in model.layers.iter().enumerate() {
-        tokens = layer.forward(tokens, conditioning.clone(), &sequence, &keys);
+    inside_a_block(case, &model.layers[0], tokens.clone(), conditioning.clone(), &sequence, &caption);
+    for (i, (layer, keys)) in model.layers.iter().zip(&prepared.keys).enumerate() {
+        tokens = layer.forward(tokens, conditioning.clone(), &sequence, keys);
         case.compare(&format!("block{i}_out"), tokens.clone(), LAYER);
     }
     case.compare("final_layer_out", model.final_layer.forward(tokens, conditioning), NETWORK);
@@ -96,14 +93,14 @@ fn inside_a_block(
     x: Tensor<3>,
     conditioning: Tensor<2>,
     sequence: &Sequence,
-    keys: &CaptionKeys,
+    caption: &Caption,
 ) {
     case.compare("block0_adaLN_out", block.modulation.linear.forward(silu(conditioning.clone())), LAYER);
-    let features = block.attention_y_norm.forward(keys.features.clone());
+    let features = block.attention_y_norm.forward(caption.features.clone());
     case.compare("block0_attention_y_norm_out", features.clone(), LAYER);
 
     let [shift_1, scale_1, gate_1, shift_2, scale_2, _] = block.modulation.forward(conditioning);
-    let keys = CaptionKeys { features, bias: keys.bias.clone() };
+    let keys = block.attention.caption_keys(features, mask_bias(caption.mask.clone()));
     let h = modulate(block.attention_norm.forward(x.clone()), shift_1, scale_1);
     let attention = block.attention.forward(h, sequence, &keys);
     case.compare("block0_attention_out", attention.clone(), LAYER);

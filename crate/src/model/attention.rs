@@ -16,12 +16,14 @@ use crate::{
     weights::params::{Init, Params},
 };
 
-/// The caption as one block sees it: normalised features and their mask as a bias.
+/// The caption as one block sees it. The same at every time t, so a run makes it once.
 #[derive(Debug, Clone)]
 pub struct CaptionKeys {
-    /// `[B, T, C]`.
-    pub features: Tensor<3>,
-    /// `[B, 1, 1, T]`.
+    /// Normalised, `[B, H, T, d]`.
+    pub keys: Tensor<4>,
+    /// `[B, H, T, d]`.
+    pub values: Tensor<4>,
+    /// Which tokens are padding, `[B, 1, 1, T]`.
     pub bias: Tensor<4>,
 }
 
@@ -75,6 +77,14 @@ impl JointAttention {
         }
     }
 
+    /// Keys and values of the caption's normalised features `[B, T, C]`, with the mask's bias `[B, 1, 1, T]`.
+    pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> CaptionKeys {
+        let keys = normed(&self.ky_norm, self.wk_y.forward(features.clone()));
+        let values = self.wv_y.forward(features);
+        let [keys, values] = [keys, values].map(|x| self.repeat(split_heads(x, self.kv_heads))); // [B, H, T, d]
+        CaptionKeys { keys, values, bias }
+    }
+
     /// `[B, N, D]` to `[B, N, D]`.
     pub fn forward(&self, x: Tensor<3>, sequence: &Sequence, caption: &CaptionKeys) -> Tensor<3> {
         let q = normed(&self.q_norm, self.wq.forward(x.clone()));
@@ -90,11 +100,9 @@ impl JointAttention {
     /// The caption's part: the same rotated queries; keys without rotation; the plain scale; gated a head.
     fn to_caption(&self, q: Tensor<4>, caption: &CaptionKeys) -> Tensor<4> {
         let scale = (q.dims()[3] as f64).powf(-0.5);
-        let k = normed(&self.ky_norm, self.wk_y.forward(caption.features.clone()));
-        let v = self.wv_y.forward(caption.features.clone());
-        let [k, v] = [k, v].map(|x| self.repeat(split_heads(x, self.kv_heads))); // [B, H, T, d]
+        let CaptionKeys { keys, values, bias } = caption.clone();
         let gate = self.gate.val().tanh().reshape([1, self.heads, 1, 1]); // [1, H, 1, 1]
-        attention(q, k, v, scale, Some(caption.bias.clone())) * gate
+        attention(q, keys, values, scale, Some(bias)) * gate
     }
 
     fn repeat(&self, x: Tensor<4>) -> Tensor<4> {

@@ -42,6 +42,11 @@ impl Block {
         }
     }
 
+    /// What [`Self::forward`] needs of the caption's features `[B, T, C]` and its mask's bias `[B, 1, 1, T]`.
+    pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> CaptionKeys {
+        self.attention.caption_keys(self.attention_y_norm.forward(features), bias)
+    }
+
     /// x `[B, N, D]`, the conditioning vector `[B, E]` and the caption to `[B, N, D]`.
     pub fn forward(
         &self,
@@ -51,12 +56,8 @@ impl Block {
         caption: &CaptionKeys,
     ) -> Tensor<3> {
         let [shift_1, scale_1, gate_1, shift_2, scale_2, gate_2] = self.modulation.forward(conditioning);
-        let caption = CaptionKeys {
-            features: self.attention_y_norm.forward(caption.features.clone()),
-            bias: caption.bias.clone(),
-        };
         let h = modulate(self.attention_norm.forward(x.clone()), shift_1, scale_1);
-        let x = x + gate_1 * self.attention.forward(h, sequence, &caption);
+        let x = x + gate_1 * self.attention.forward(h, sequence, caption);
         let h = modulate(self.ffn_norm.forward(x.clone()), shift_2, scale_2);
         x + gate_2 * self.feed_forward.forward(h)
     }

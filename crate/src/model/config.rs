@@ -90,17 +90,18 @@ impl FlagDitConfig {
     }
 
     /// Floating point operations (a multiplication and an addition are two) of one evaluation: `batch` sequences of
-    /// `tokens` tokens, `caption` caption tokens each. Matrix products only; the rest is a few hundredths of it.
+    /// `tokens` tokens, `caption` caption tokens each, which were prepared before. Matrix products only; the rest is a
+    /// few hundredths of it.
     pub fn flops(&self, batch: usize, tokens: usize, caption: usize) -> f64 {
         let [b, n, t] = [batch, tokens, caption].map(|count| count as f64);
-        let [d, c, e] = [self.dim, self.cap_feat_dim, self.conditioning_dim()].map(|width| width as f64);
+        let [d, e] = [self.dim, self.conditioning_dim()].map(|width| width as f64);
         let kv = (self.kv_heads() * self.head_dim()) as f64;
-        let projections = n * (2.0 * d * d + 2.0 * d * kv) + t * 2.0 * c * kv;
+        let projections = n * (2.0 * d * d + 2.0 * d * kv);
         let attention = 2.0 * n * (n + t) * d;
         let feed_forward = n * 3.0 * d * self.ffn_dim() as f64;
         let block = projections + attention + feed_forward + 6.0 * e * d;
         let out = (self.patch_size * self.patch_size * self.out_channels()) as f64;
-        let ends = n * d * (self.patch_dim() as f64 + out) + e * (256.0 + e + c + 2.0 * d);
+        let ends = n * d * (self.patch_dim() as f64 + out) + e * (256.0 + e + 2.0 * d);
         2.0 * b * (self.n_layers as f64 * block + ends)
     }
 

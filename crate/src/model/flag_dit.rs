@@ -35,6 +35,15 @@ pub struct Caption {
     pub mask: Tensor<2>,
 }
 
+/// A caption as every evaluation of a run meets it: what does not depend on x and t is made once.
+#[derive(Debug, Clone)]
+pub struct PreparedCaption {
+    /// The caption's part of the conditioning vector, `[B, E]`.
+    pub pooled: Tensor<2>,
+    /// For each block.
+    pub keys: Vec<CaptionKeys>,
+}
+
 /// What may differ from the configuration at inference: extrapolation beyond the training area (`model.md` §1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SequenceOptions {
@@ -137,8 +146,29 @@ impl FlagDit {
         Rope::new(tokens, self.config.head_dim(), base, scale, Pairing::Adjacent, device)
     }
 
+    /// What all evaluations with this caption share.
+    pub fn prepare(&self, caption: &Caption) -> PreparedCaption {
+        let bias = mask_bias(caption.mask.clone());
+        let keys = |layer: &Block| layer.caption_keys(caption.features.clone(), bias.clone());
+        PreparedCaption {
+            pooled: self.cap_embedder.forward(caption.features.clone(), caption.mask.clone()),
+            keys: self.layers.iter().map(keys).collect(),
+        }
+    }
+
     /// The velocity dx/dt at x `[B, C, H, W]` and t `[B]` (0 noise, 1 data): `[B, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>, t: Tensor<1>, caption: &Caption, sequence: &Sequence) -> Tensor<4> {
+        self.forward_prepared(x, t, &self.prepare(caption), sequence)
+    }
+
+    /// [`Self::forward`], with what a run prepares once.
+    pub fn forward_prepared(
+        &self,
+        x: Tensor<4>,
+        t: Tensor<1>,
+        caption: &PreparedCaption,
+        sequence: &Sequence,
+    ) -> Tensor<4> {
         let tokens = self.tokens(x, &sequence.layout); // [B, N, D]
         let tokens = self.blocks(tokens, t, caption, sequence); // [B, N, p·p·Cout]
         self.velocity(tokens, &sequence.layout)
@@ -157,7 +187,7 @@ impl FlagDit {
             return Vec::new();
         };
         shared.bias = Some(mask_bias(Tensor::cat(masks, 0)));
-        let out = self.blocks(Tensor::cat(tokens, 0), t, caption, &shared); // [B, longest, p·p·Cout]
+        let out = self.blocks(Tensor::cat(tokens, 0), t, &self.prepare(caption), &shared); // [B, longest, p·p·Cout]
         let cut = |(row, s): (usize, &Sequence)| {
             let tokens = out.clone().narrow(0, row, 1).narrow(1, 0, s.layout.tokens()); // [1, N, p·p·Cout]
             self.velocity(tokens, &s.layout).squeeze_dim::<3>(0)
@@ -186,16 +216,16 @@ impl FlagDit {
     }
 
     /// The conditioning vector, `[B, E]`.
-    pub fn conditioning(&self, t: Tensor<1>, caption: &Caption) -> Tensor<2> {
-        self.t_embedder.forward(t) + self.cap_embedder.forward(caption.features.clone(), caption.mask.clone())
+    pub fn conditioning(&self, t: Tensor<1>, caption: &PreparedCaption) -> Tensor<2> {
+        self.t_embedder.forward(t) + caption.pooled.clone()
     }
 
-    fn blocks(&self, mut tokens: Tensor<3>, t: Tensor<1>, caption: &Caption, sequence: &Sequence) -> Tensor<3> {
+    fn blocks(&self, tokens: Tensor<3>, t: Tensor<1>, caption: &PreparedCaption, sequence: &Sequence) -> Tensor<3> {
         let conditioning = self.conditioning(t, caption);
-        let keys = CaptionKeys { features: caption.features.clone(), bias: mask_bias(caption.mask.clone()) };
-        for layer in &self.layers {
-            tokens = layer.forward(tokens, conditioning.clone(), sequence, &keys);
-        }
+        let layers = self.layers.iter().zip(&caption.keys);
+        let block =
+            |tokens, (layer, keys): (&Block, &CaptionKeys)| layer.forward(tokens, conditioning.clone(), sequence, keys);
+        let tokens = layers.fold(tokens, block);
         self.final_layer.forward(tokens, conditioning)
     }
 

@@ -14,5 +14,5 @@ pub mod modulation;
 pub mod patches;
 
 pub use config::FlagDitConfig;
-pub use flag_dit::{Caption, FlagDit, Sequence, SequenceOptions};
+pub use flag_dit::{Caption, FlagDit, PreparedCaption, Sequence, SequenceOptions};
 pub use layout::TokenLayout;
