@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use export::Quant;
 use gallery::Gallery;
-use train::{autoencoder, denoiser, recipe::Recipe};
+use train::{autoencoder, decoder, denoiser, recipe::Recipe};
 
 // Training makes and drops large tensors thousands of times a second; the system allocator returns them to the
 // kernel each time.
@@ -39,7 +39,7 @@ enum Command {
         /// Begin with the weights of this model folder, if the run is new.
         #[arg(long)]
         init: Option<PathBuf>,
-        /// Which part; all: the autoencoder to its end, then the denoiser.
+        /// Which part; all: the autoencoder to its end, then the denoiser; decoder: only how latents are painted.
         #[arg(long, value_enum, default_value_t = Part::All)]
         part: Part,
         /// Stop each part after so many minutes, with a checkpoint.
@@ -118,6 +118,7 @@ enum Part {
     All,
     Autoencoder,
     Denoiser,
+    Decoder,
 }
 
 fn main() -> Result<()> {
@@ -159,6 +160,7 @@ fn train_run(of: &Run, init: Option<&Path>, part: Part, minutes: f64) -> Result<
     let device = Device::flex().autodiff();
     // The denoiser works in the autoencoder's latent space, so that one has to stand still before.
     let is_whole = match part {
+        Part::Decoder => return decoder::train(&recipe, &of.run, &device, minutes),
         Part::Denoiser => true,
         Part::All | Part::Autoencoder => autoencoder::train(&recipe, &of.run, &device, minutes)?,
     };

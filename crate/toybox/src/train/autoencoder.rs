@@ -12,6 +12,7 @@ use flagdit::{
 use super::{
     batches::{self, Batch},
     checkpoint::{self, Counters},
+    decoder,
     optimizer::Optimizer,
     parallel::{gradients, split},
     progress::Progress,
@@ -87,16 +88,19 @@ fn loss(model: &AutoencoderKl, part: Part, kl_weight: f64) -> Tensor<1> {
 
 /// How much a pixel counts, `[B, 1, H, W]`, one on average: the more, the farther it is from the picture's mean colour.
 /// Objects cover a tenth of a picture; counted alike, their colours are learned long after the backgrounds'.
-fn salience(pictures: Tensor<4>) -> Tensor<4> {
+pub(super) fn salience(pictures: Tensor<4>) -> Tensor<4> {
     let away = (pictures.clone() - pictures.mean_dim(3).mean_dim(2)).abs().mean_dim(1); // [B, 1, H, W]
     let weight = away * SALIENCE + 1.0;
     weight.clone() / weight.mean_dim(3).mean_dim(2)
 }
 
 /// The trained autoencoder, averaged weights, with the scale and shift that make its latents unit normal. These are
-/// measured once and kept with the run: what the denoiser was trained on must not depend on a later batch.
+/// measured once and kept with the run: what the denoiser was trained on must not depend on a later batch. A decoder that
+/// learnt further takes the place of its own.
 pub fn trained(recipe: &Recipe, folder: &Path, device: &Device) -> Result<(AutoencoderKl, VaeConfig)> {
-    let (params, optimizer, _) = checkpoint::load(&folder.join("autoencoder.safetensors"), device)?;
+    let path = [decoder::CHECKPOINT, "autoencoder.safetensors"].map(|file| folder.join(file));
+    let path = path.iter().find(|path| path.exists()).unwrap_or(&path[1]);
+    let (params, optimizer, _) = checkpoint::load(path, device)?;
     let tensors = checkpoint::averaged(&AutoencoderKl::new(&recipe.vae, &params)?, &optimizer);
     let model = |config: &VaeConfig| AutoencoderKl::new(config, &Params::from_values(tensors.clone(), device));
     let measured = folder.join(MEASURED);

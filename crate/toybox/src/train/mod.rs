@@ -4,6 +4,7 @@ pub mod autoencoder;
 pub mod batches;
 pub mod checkpoint;
 pub mod curve;
+pub mod decoder;
 pub mod denoiser;
 pub mod init;
 pub mod latents;

@@ -29,6 +29,8 @@ pub struct Recipe {
     pub kl_weight: f64,
     /// How the Flag-DiT is trained.
     pub flow: Stage,
+    /// How the decoder alone is trained afterwards.
+    pub decoder: Stage,
     /// Share of captions that are dropped, so that guidance has an unconditional model.
     pub caption_dropout: f32,
     /// Share of times drawn from a logit-normal; the others are uniform.
@@ -100,7 +102,7 @@ impl Recipe {
         ensure!(self.fresh > 0.0 && self.fresh <= 1.0, "fresh: expected above 0, at most 1, found {}", self.fresh);
         ensure!((0.0..1.0).contains(&self.ema), "ema: expected 0 to below 1, found {}", self.ema);
         let multiple = (self.vae.factor() * self.denoiser.patch_size) as u32;
-        for (name, stage) in [("autoencoder", &self.autoencoder), ("flow", &self.flow)] {
+        for (name, stage) in [("autoencoder", &self.autoencoder), ("flow", &self.flow), ("decoder", &self.decoder)] {
             ensure!(stage.pictures > 0 && stage.batch > 0, "{name}: pictures and batch must be above 0");
             ensure!(!stage.sizes.is_empty(), "{name}.sizes: expected at least one size");
             for &(width, height, share) in &stage.sizes {
