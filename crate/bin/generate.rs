@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
-use flagdit::device::Device;
-use flagdit::error::{Error, Result};
+use flagdit::device::{Device, Kind};
+use flagdit::error::{Error, ErrorKind, Result};
 use flagdit::output::{self, Recorded};
 use flagdit::pipeline::Pipeline;
 use flagdit::progress::{Event, Image, Output, Stage};
@@ -40,16 +40,24 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     })
 }
 
-/// Opens the model in `folder` on the device of that name; also how many milliseconds the model took.
-pub async fn open(folder: &Path, device: &str, terminal: &Terminal) -> Result<(Pipeline, f64)> {
+/// Opens the model in `folder` on the device of that name; also how many milliseconds the model took. A GPU that `auto`
+/// chose and that fails is passed over for the CPU, with a warning.
+pub async fn open(folder: &Path, name: &str, terminal: &Terminal) -> Result<(Pipeline, f64)> {
     let mut progress = Progress::new(terminal);
-    let device = Device::parse(device).await?;
+    let device = Device::parse(name).await?;
     if let Some(warning) = device.warning() {
         progress.aside(|| terminal.warning(warning))?;
     }
     progress.begin(format!("loading {}", folder.display()));
     let start = Instant::now();
-    let pipeline = Pipeline::open(model::source(folder), device).await?;
+    let is_choice = name == "auto" && device.kind() != Kind::Cpu;
+    let pipeline = match Pipeline::open(model::source(folder), device).await {
+        Err(error) if is_choice && error.kind().exit_code() == ErrorKind::DeviceLost.exit_code() => {
+            progress.aside(|| terminal.warning(&format!("{error}; using the CPU instead")))?;
+            Pipeline::open(model::source(folder), Device::cpu()).await?
+        }
+        opened => opened?,
+    };
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     terminal.event(&json!({
         "type": "ready",

@@ -10,6 +10,9 @@ export { expect } from '@playwright/test';
 /** The least PSNR of one picture from two engines: sums of f32 products in another order, seen through 8 bits. */
 export const SAME_PICTURE_DB = 50;
 
+/** The most that an engine may take of a tab's memory, for the model that ships. */
+export const MAX_HEAP_BYTES = 256 * 2 ** 20;
+
 /** Every test has a server; a page that reports an error of its own fails its test. */
 export const test = base.extend<{ served: Served; app: string }>({
   served: async ({}, use) => {

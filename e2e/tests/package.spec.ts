@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { expect, flagdit, psnr, SAME_PICTURE_DB, test } from './fixtures.js';
+import { expect, flagdit, MAX_HEAP_BYTES, psnr, SAME_PICTURE_DB, test } from './fixtures.js';
 import { ROOT, serve } from './server.js';
 
 /** The package as a page imports it without a bundler. */
@@ -18,10 +18,12 @@ test('its interface does what it says', async ({ page, served }) => {
     const stages = new Set<string>();
     const model = await load(`${origin}/weights/`, { onProgress: ({ stage }) => stages.add(stage) });
     const kinds: string[] = [];
+    let heapBytes = Infinity;
     for await (const event of model.generate({ prompt: 'a red star', steps: 3, seed: 1, previewEvery: 1 })) {
       kinds.push(event.type);
       if (event.type === 'preview') event.image.close();
       if (event.type === 'done') {
+        heapBytes = event.stats.heapBytes;
         for (const type of ['image/png', 'image/jpeg', 'image/webp'] as const) kinds.push((await event.output.toBlob(type)).type);
       }
     }
@@ -57,6 +59,13 @@ test('its interface does what it says', async ({ page, served }) => {
       await failure(() => load(`${origin}/weights/`, { device: 'gpu' })),
       await failure(() => load(`${origin}/weights/`, { device: 'npu' as never })),
       await failure(() => load(`${origin}/weights/`, { wasmUrl: `${origin}/nowhere.wasm` })),
+      await failure(() => load('http://[')),
+      await failure(() => plan('http://[')),
+      await failure(() => model.image({ prompt: 'x', steps: (() => 1) as never })),
+      await failure(() => {
+        const stop = new AbortController();
+        return load(`${origin}/weights/`, { signal: stop.signal, onProgress: ({ stage }) => stage === 'upload' && stop.abort() });
+      }),
     ];
     // Leaving the loop frees the engine for the next request.
     for await (const event of model.generate({ prompt: 'x', steps: 900 })) if (event.type === 'step') break;
@@ -67,7 +76,7 @@ test('its interface does what it says', async ({ page, served }) => {
     const cached = await plan(`${origin}/weights/`);
     return {
       can, before, stages: [...stages], kinds, same: [same[0] === same[1], same[0] === same[2]],
-      wide: [wide.width, wide.height], failures, after: after.width, device, cached,
+      wide: [wide.width, wide.height], failures, after: after.width, device, cached, heapBytes,
     };
   }, served.origin);
 
@@ -82,6 +91,7 @@ test('its interface does what it says', async ({ page, served }) => {
   expect(found.wide).toEqual([96, 32]);
   expect(found.after).toBe(64);
   expect(found.device.kind).toBe('cpu');
+  expect(found.heapBytes).toBeLessThanOrEqual(MAX_HEAP_BYTES);
   expect(found.failures).toEqual([
     'AbortError aborted true',
     'RequestError bad-request true',
@@ -94,8 +104,25 @@ test('its interface does what it says', async ({ page, served }) => {
     'DeviceError webgpu-unavailable true',
     'RequestError bad-request true',
     'NetworkError network true',
+    'RequestError bad-request true',
+    'RequestError bad-request true',
+    'RequestError bad-request true',
+    'AbortError aborted true',
     'AbortError aborted true',
   ]);
+});
+
+test('takes a folder that the user picks', async ({ page, served }) => {
+  await page.goto(`${served.origin}/weights/manifest.json`);
+  await page.setContent('<input type="file" webkitdirectory />');
+  await page.locator('input').setInputFiles(join(ROOT, 'weights-quantized/toybox'));
+  const width = await page.evaluate(async (origin) => {
+    const { load } = (await import(`${origin}/dist/index.js`)) as Flagdit;
+    const files = [...(document.querySelector('input')!.files as FileList)];
+    const model = await load(files);
+    return (await model.image({ prompt: 'a red star', steps: 1 })).width;
+  }, served.origin);
+  expect(width).toBe(64);
 });
 
 test('a server can import it', () => {

@@ -41,6 +41,33 @@ test('stops within a step, by button and by key, and goes on', async ({ page, ap
   await expect(page.getByRole('status')).toContainText('Done');
 });
 
+test('stays free while it works, and gives the picture back when it is stopped', async ({ page, app }) => {
+  await open(page, app);
+  await page.getByLabel('Steps').fill('2');
+  await page.getByRole('button', { name: 'Generate' }).click();
+  await expect(page.getByRole('status')).toContainText('Done');
+  await page.getByLabel('Steps').fill('500');
+  await page.getByRole('button', { name: 'Generate' }).click();
+  await expect(page.locator('#preview')).toBeVisible();
+  // The longest time in which the page could do nothing.
+  const longest = await page.evaluate(async () => {
+    let [last, longest] = [performance.now(), 0];
+    for (const end = last + 1000; last < end; ) {
+      await new Promise((resolve) => setTimeout(resolve));
+      const now = performance.now();
+      [last, longest] = [now, Math.max(longest, now - last)];
+    }
+    return longest;
+  });
+  expect(longest).toBeLessThan(500);
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('status')).toHaveText('Stopped.');
+  await expect(page.getByRole('img', { name: PROMPT })).toBeVisible();
+  const download = page.getByRole('button', { name: 'Download' });
+  await download.focus();
+  await Promise.all([page.waitForEvent('download'), page.keyboard.press('Space')]);
+});
+
 test('works without a network once it has been used', async ({ page, app, context, served }) => {
   await open(page, app);
   await page.getByLabel('Steps').fill('2');
@@ -49,7 +76,7 @@ test('works without a network once it has been used', async ({ page, app, contex
   await context.setOffline(true);
   await served.close();
   await open(page, app);
-  await expect(page.getByRole('status')).toContainText('works offline');
+  await expect(page.getByRole('status')).toContainText('no download');
   await page.getByLabel('Steps').fill('2');
   await page.getByRole('button', { name: 'Generate' }).click();
   await expect(page.getByRole('status')).toContainText('Done');
@@ -96,6 +123,8 @@ for (const [model, sentence] of [
   ['missing-shard', /denoiser-00001.safetensors.*404.*network/],
   ['cut', /denoiser-00001.safetensors.*before the connection broke.*network/],
   ['nowhere', /manifest.json.*404.*network/],
+  ['cut-manifest', /manifest.json.*connection that broke.*network/],
+  ['empty-manifest', /without a list of files.*bad-model/],
 ] as const) {
   test(`says what is wrong with a model: ${model}`, async ({ page, app, served }) => {
     await page.goto(`${app}?model=${served.origin}/${model}/`);

@@ -53,6 +53,16 @@ const FAULTS: Record<string, (file: string, response: ServerResponse) => boolean
     response.end(JSON.stringify(manifest));
     return true;
   },
+  'cut-manifest': (file, response) => {
+    if (file !== 'manifest.json') return false;
+    response.writeHead(200, { 'content-length': 100_000 });
+    response.write('{ "format": "flagdit"', () => response.destroy());
+    return true;
+  },
+  'empty-manifest': (file, response) => {
+    response.end(file === 'manifest.json' ? '{ "files": [null] }' : '');
+    return true;
+  },
   'missing-shard': (file, response) => {
     if (file !== SHARD) return false;
     response.writeHead(404).end('not found');

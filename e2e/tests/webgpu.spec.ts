@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 
 import type { Page } from '@playwright/test';
 
-import { expect, flagdit, open, psnr, SAME_PICTURE_DB, test } from './fixtures.js';
+import { expect, flagdit, MAX_HEAP_BYTES, open, psnr, SAME_PICTURE_DB, test } from './fixtures.js';
 
 /** The package and the engine with WebGPU, as a page imports them without a bundler. */
 type Flagdit = typeof import('../../web/dist/index.js');
@@ -13,8 +13,6 @@ const PROMPT = 'a large red star on a blue background';
 const STEPS = 3;
 /** Evaluations a step of the midpoint solver, the manifest's. */
 const STAGES = 2;
-/** What the issue of a tab's memory allows, in bytes. */
-const MAX_HEAP = 256 * 2 ** 20;
 
 /** Any page of this origin. */
 const visit = (page: Page, origin: string) => page.goto(`${origin}/weights/manifest.json`);
@@ -112,7 +110,7 @@ test('its interface does on a GPU what it does on the CPU, with our own shaders'
   const launches = Object.entries(tensors).map(([name, { format }]) => (format.startsWith('q') ? times(name) : 0));
   expect(found.stats!.shaderLaunches).toBe(launches.reduce((sum, count) => sum + count, 0));
   console.log(`heap on WebGPU: ${(found.stats!.heapBytes / 2 ** 20).toFixed(0)} MiB`);
-  expect(found.stats!.heapBytes).toBeLessThanOrEqual(MAX_HEAP);
+  expect(found.stats!.heapBytes).toBeLessThanOrEqual(MAX_HEAP_BYTES);
 
   const [ours, theirs] = [info.outputPath('webgpu.png'), info.outputPath('cli.png')];
   writeFileSync(ours, Buffer.from(found.png, 'base64'));

@@ -22,8 +22,9 @@ async function generate(): Promise<void> {
   show.busy(true);
   const start = performance.now();
   try {
+    const request = { ...show.request(), previewEvery: PREVIEW_EVERY, signal };
     const engine = await loaded(signal);
-    for await (const event of engine.generate({ ...show.request(), previewEvery: PREVIEW_EVERY, signal })) {
+    for await (const event of engine.generate(request)) {
       await follow(event, start);
     }
   } catch (error) {
@@ -57,8 +58,8 @@ function device(): DeviceChoice {
 function loading({ stage, loaded, total }: LoadProgress): void {
   tell.progress(loaded, total);
   const amount = `${megabytes(loaded)} of ${megabytes(total)}`;
-  if (stage === 'download') tell.status(`Loading the model: ${amount}`);
-  else if (stage === 'upload') tell.status(`Unpacking the model: ${amount}`);
+  if (stage === 'download') tell.count(`Loading the model: ${amount}`);
+  else if (stage === 'upload') tell.count(`Unpacking the model: ${amount}`);
   else if (stage === 'compile') tell.status('Preparing the GPU, once …');
 }
 
@@ -91,7 +92,7 @@ async function follow(event: GenerateEvent, start: number): Promise<void> {
       break;
     case 'step':
       tell.progress(event.step, event.steps);
-      tell.status(`Step ${event.step} of ${event.steps}`);
+      tell.count(`Step ${event.step} of ${event.steps}`);
       break;
     case 'preview':
       show.preview(event.image);
@@ -144,7 +145,7 @@ function announce({ manifest, bytes, cachedBytes, engineBytes }: Plan, engine: '
   tell.status(
     missing
       ? `The first picture downloads the model, ${megabytes(missing)}, and the engine, at most ${megabytes(engineBytes[engine])}; once.`
-      : 'The model is here already; this page works offline.',
+      : 'The model is here already: no download.',
   );
   show.defaults(manifest);
 }
@@ -162,4 +163,4 @@ elements.choice.value = query.get('device') ?? 'auto';
 if (!elements.choice.value) elements.choice.value = 'auto';
 actions({ generate, cancel: () => running?.abort(), changeDevice });
 void prepare();
-if ('serviceWorker' in navigator && import.meta.env.PROD) void stayOffline();
+if ('serviceWorker' in navigator && import.meta.env.PROD) stayOffline().catch(() => {}); // Then the page needs the network, and no more.

@@ -1,5 +1,5 @@
 /** The elements of the page, and everything that changes them. */
-import type { ManifestHead, Settings } from 'flagdit';
+import { RequestError, type ManifestHead, type Settings } from 'flagdit';
 
 const get = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
 
@@ -35,10 +35,19 @@ const IDEAS = [
   'a white square at the bottom with a blue background',
 ];
 
+/** The least time between two numbers in the status line, which screen readers read out. */
+const COUNT_EVERY_MS = 1000;
+let told = 0;
+
 /** Words for what happens. */
 export const tell = {
   status(text: string): void {
     elements.status.textContent = text;
+    told = performance.now();
+  },
+  /** What changes many times a second; not more often than somebody can listen to. */
+  count(text: string): void {
+    if (performance.now() - told > COUNT_EVERY_MS || !/\d/.test(elements.status.textContent)) tell.status(text);
   },
   warning(text: string): void {
     elements.error.textContent = text;
@@ -68,7 +77,12 @@ export const show = {
       error.hidden = true;
       elements.facts.textContent = '';
     } else {
-      elements.preview.hidden = true;
+      // What was there before a preview comes back.
+      const { preview, result, empty, download } = elements;
+      const hasResult = result.hasAttribute('src');
+      preview.hidden = true;
+      result.hidden = download.hidden = !hasResult;
+      empty.hidden = hasResult;
     }
   },
 
@@ -96,7 +110,10 @@ export const show = {
   request() {
     const { prompt, negative, width, height, steps, guidance, seed } = elements;
     // What is left empty is for the model to choose.
-    const number = (input: HTMLInputElement) => (Number.isNaN(input.valueAsNumber) ? undefined : input.valueAsNumber);
+    const number = (input: HTMLInputElement) => {
+      if (input.validity.badInput) throw new RequestError('bad-request', `${input.id}: expected a number`);
+      return Number.isNaN(input.valueAsNumber) ? undefined : input.valueAsNumber;
+    };
     return {
       prompt: prompt.value,
       negativePrompt: negative.value,
@@ -108,7 +125,7 @@ export const show = {
     };
   },
 
-  /** The model's own sizes and defaults. */
+  /** The model's own sizes and defaults, where nobody has typed anything. */
   defaults({ sizes, sampling }: ManifestHead): void {
     const [size, defaults] = [sizes.image, sampling.image];
     if (!size || !defaults) return;
@@ -118,8 +135,8 @@ export const show = {
       input.min = input.step = String(size.multiple);
       input.max = String(size.max[side]);
     });
-    steps.value = String(defaults.steps);
-    guidance.value = String(defaults.guidance);
+    steps.value ||= String(defaults.steps);
+    guidance.value ||= String(defaults.guidance);
     const fits = (value: number, side: number) => value <= (size.max[side] ?? 0);
     const choices = [
       [nativeWidth, nativeHeight],
@@ -127,7 +144,8 @@ export const show = {
       [nativeWidth, 2 * nativeHeight],
     ].filter(([w = 0, h = 0]) => fits(w, 0) && fits(h, 1)) as [number, number][];
     elements.presets.replaceChildren(...choices.map(([w, h]) => chip(`${w} × ${h}`, () => resize(w, h))));
-    resize(nativeWidth, nativeHeight);
+    if (width.value || height.value) mark();
+    else resize(nativeWidth, nativeHeight);
   },
 };
 
@@ -172,4 +190,10 @@ export function actions(on: { generate: () => void; cancel: () => void; changeDe
   });
   ideas.replaceChildren(...IDEAS.map((idea) => chip(idea, () => (prompt.value = idea))));
   for (const input of [width, height]) input.addEventListener('input', mark);
+  // A link that looks and is announced as a button answers to its key.
+  elements.download.addEventListener('keydown', (event) => {
+    if (event.key !== ' ') return;
+    event.preventDefault();
+    elements.download.click();
+  });
 }

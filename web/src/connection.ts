@@ -1,5 +1,5 @@
 /** The page's end of the wire to the worker: commands out, replies to whoever waits for them. */
-import { aborted, DeviceError, revive, type FlagditError } from './errors.js';
+import { aborted, DeviceError, RequestError, revive, type FlagditError } from './errors.js';
 import type { Command, EngineEvent, Loaded, LoadProgress, Reply } from './protocol.js';
 
 type Sent = Extract<Command, { type: 'load' | 'generate' }>;
@@ -40,7 +40,12 @@ export class Connection {
     signal?.addEventListener('abort', cancel, { once: true });
     return new Promise<Loaded | undefined>((resolve, reject) => {
       this.waiting.set(id, { ...handlers, resolve, reject });
-      this.worker.postMessage({ id, ...order } as Command);
+      try {
+        this.worker.postMessage({ id, ...order } as Command);
+      } catch (error) {
+        this.waiting.delete(id);
+        reject(new RequestError('bad-request', `request: expected numbers and texts, found ${(error as Error).message}`));
+      }
     }).finally(() => signal?.removeEventListener('abort', cancel));
   }
 

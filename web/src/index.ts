@@ -80,10 +80,10 @@ export interface Plan {
 /**
  * Looks at the model at `url` without loading it.
  *
- * @throws FlagditError `network`, `bad-model`
+ * @throws FlagditError `network`, `bad-model`, `bad-request`
  */
 export async function plan(url: string | URL): Promise<Plan> {
-  return { ...(await head(String(url))), engineBytes: { ...ENGINE_BYTES } };
+  return { ...(await head(address('url', url))), engineBytes: { ...ENGINE_BYTES } };
 }
 
 /**
@@ -131,14 +131,15 @@ export function chooseDevice(device: DeviceChoice, can: Capabilities): DeviceKin
 /** Loads into a worker of its own, so that an engine that ended leaves nothing behind. */
 async function open(from: string | URL | File[], device: DeviceKind, can: Capabilities, options: LoadOptions): Promise<Model> {
   const { onProgress, signal, wasmUrl, workerUrl } = options;
-  const connection = new Connection(spawn(workerUrl));
-  // Relative to the page, which the worker does not know.
-  const absolute = (url: string | URL) => new URL(url, globalThis.location?.href).href;
-  const place = Array.isArray(from) ? { files: from } : { url: absolute(from) };
+  const place = Array.isArray(from) ? { files: picked(from) } : { url: address('url', from) };
   const urls = typeof wasmUrl === 'string' || wasmUrl instanceof URL ? { cpu: wasmUrl } : { ...wasmUrl };
   const url = urls[device];
+  const order = { type: 'load' as const, place, device, wasmUrl: url && address('wasmUrl', url) };
+  const connection = new Connection(spawn(workerUrl));
+  // The worker may be compiling, or reading its cache, and would listen later.
+  const stop = () => connection.close(aborted());
+  signal?.addEventListener('abort', stop, { once: true });
   try {
-    const order = { type: 'load' as const, place, device, wasmUrl: url && absolute(url) };
     const loaded = (await connection.send(order, { signal, onProgress }))!;
     const state = { ...loaded.device };
     if (device === 'gpu' && can.adapter) {
@@ -150,13 +151,34 @@ async function open(from: string | URL | File[], device: DeviceKind, can: Capabi
   } catch (error) {
     connection.close(aborted());
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
   }
 }
 
+/** A whole address: the worker does not know what the page's are relative to. */
+function address(name: string, url: string | URL): string {
+  try {
+    return new URL(url, globalThis.location?.href).href;
+  } catch {
+    throw new RequestError('bad-request', `${name}: expected an address, found ${String(url)}`);
+  }
+}
+
+/** Files with their paths, which not every browser hands on to a worker. */
+function picked(files: File[]): { path: string; file: File }[] {
+  return files.map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+}
+
 function spawn(url?: string | URL): Worker {
-  if (url) return new Worker(url, { type: 'module', name: 'flagdit' });
-  // Bundlers look for exactly this expression.
-  return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'flagdit' });
+  try {
+    if (url) return new Worker(url, { type: 'module', name: 'flagdit' });
+    // Bundlers look for exactly this expression.
+    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'flagdit' });
+  } catch (error) {
+    const found = (error as Error).message;
+    throw new DeviceError('unsupported', `the worker: expected a script that can be started, found ${found}; is workerUrl right?`);
+  }
 }
 
 /** A loaded model. */

@@ -46,7 +46,7 @@ interface Gpu {
 export async function probe(): Promise<Capabilities> {
   const wasmSimd = typeof WebAssembly === 'object' && WebAssembly.validate(SIMD);
   const none = (reason: string): Capabilities => ({ wasmSimd, webgpu: false, reason });
-  if (typeof navigator === 'undefined') return none('this is no browser');
+  if (typeof navigator === 'undefined' || typeof location === 'undefined') return none('this is no browser');
   if (!globalThis.isSecureContext) return none('WebGPU needs https or localhost');
   const gpu = (navigator as { gpu?: Gpu }).gpu;
   if (!gpu) return none('this browser has no WebGPU');

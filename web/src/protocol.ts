@@ -91,7 +91,7 @@ export type EngineEvent =
   | { type: 'done'; image: Picture; png: Uint8Array<ArrayBuffer>; settings: Settings; timings: Timings; stats: Stats };
 
 /** Where the model is. */
-export type ModelPlace = { url: string } | { files: File[] };
+export type ModelPlace = { url: string } | { files: { path: string; file: File }[] };
 
 export type Command = { id: number } & (
   | { type: 'load'; place: ModelPlace; device: DeviceKind; wasmUrl?: string }

@@ -153,7 +153,9 @@ class RemoteSource implements ByteSource {
           'is the model complete on the server?',
       );
     }
-    return (await cache.match(key(this.base, file)))!.blob();
+    const kept = await cache.match(key(this.base, file));
+    if (!kept) throw new NetworkError('quota', `${path}: expected what was just stored, found nothing; was the browser's storage cleared?`);
+    return kept.blob();
   }
 }
 
@@ -162,12 +164,11 @@ class PickedSource implements ByteSource {
   readonly name = 'the picked files';
   private readonly files = new Map<string, File>();
 
-  constructor(files: File[]) {
-    const path = (file: File) => file.webkitRelativePath || file.name;
-    const manifest = files.find((file) => file.name === MANIFEST);
-    const root = manifest ? path(manifest).slice(0, -MANIFEST.length) : '';
-    for (const file of files) {
-      if (path(file).startsWith(root)) this.files.set(path(file).slice(root.length), file);
+  constructor(files: { path: string; file: File }[]) {
+    const manifest = files.find(({ file }) => file.name === MANIFEST);
+    const root = manifest ? manifest.path.slice(0, -MANIFEST.length) : '';
+    for (const { path, file } of files) {
+      if (path.startsWith(root)) this.files.set(path.slice(root.length), file);
     }
   }
 
@@ -208,9 +209,9 @@ function key(base: URL, file: { path: string; sha256: string }): string {
   return url.href;
 }
 
-/** None where the page is neither https nor localhost. */
+/** None where the page is neither https nor localhost, or may not store anything. */
 async function openCache(): Promise<Cache | undefined> {
-  return globalThis.caches?.open(CACHE);
+  return globalThis.caches?.open(CACHE).catch(() => undefined);
 }
 
 /** The newest manifest; without a network, the one seen last. */
@@ -225,12 +226,16 @@ async function fetchManifest(base: URL, signal?: AbortSignal): Promise<Manifest>
     if (!seen) throw error;
     response = seen;
   }
-  const blob = await response.blob();
+  const blob = await response.blob().catch(() => {
+    if (signal?.aborted) throw aborted();
+    throw new NetworkError('network', `${url.href}: expected a manifest, found a connection that broke; try again`);
+  });
   if (blob.size > MAX_MANIFEST_BYTES) {
     throw new ModelError('bad-model', `${url.href}: expected a manifest, found ${blob.size} bytes`);
   }
   const head = parse(await blob.text(), base.href);
-  await cache?.put(url.href, new Response(blob));
+  // Without it the next visit needs the network, and no more.
+  await cache?.put(url.href, new Response(blob)).catch(() => {});
   return { blob, head };
 }
 
@@ -267,6 +272,9 @@ function parse(text: string, place: string): ManifestHead {
   } catch {
     throw bad('something that is not JSON');
   }
-  if (!Array.isArray(manifest?.files)) throw bad('JSON without a list of files');
+  const isFile = (file?: { path?: unknown; bytes?: unknown; sha256?: unknown }) =>
+    typeof file?.path === 'string' && Number.isSafeInteger(file.bytes) && typeof file.sha256 === 'string';
+  if (!Array.isArray(manifest?.files) || !manifest.files.every(isFile)) throw bad('JSON without a list of files');
+  if (!manifest.sizes || !manifest.sampling) throw bad('JSON without sizes and sampling');
   return manifest;
 }

@@ -41,7 +41,8 @@ self.addEventListener('message', ({ data }: MessageEvent<Command>) => {
 // A panic ends the engine in the middle of a promise that nobody will settle. Without a panic's message it was memory that
 // ran out: Rust then stops without a word.
 self.addEventListener('error', (event) => {
-  panic ??= /unreachable/.test(event.message) ? 'memory allocation failed' : event.message;
+  event.preventDefault(); // The page hears of it from here, with its code.
+  panic ??= /unreachable/i.test(event.message) ? 'memory allocation failed' : event.message;
   die();
 });
 

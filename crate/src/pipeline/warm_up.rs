@@ -6,7 +6,8 @@ use futures_core::Stream as _;
 
 use super::Pipeline;
 use crate::{
-    error::Result,
+    device::Kind,
+    error::{Error, ErrorKind, Result},
     progress::{Event, LoadProgress, LoadStage, Stage},
     request::Request,
     sampler::solver::SolverKind,
@@ -17,7 +18,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// Those of [`Self::generate`].
+    /// Those of [`Self::generate`]; `unsupported` where a GPU makes numbers that are none of weights whose hashes are
+    /// right.
     pub async fn warm_up(&self, progress: &mut dyn FnMut(LoadProgress)) -> Result<()> {
         let request = Request {
             width: None,
@@ -29,7 +31,7 @@ impl Pipeline {
         let mut events = pin!(self.generate(request));
         let mut begun = 0;
         while let Some(event) = poll_fn(|context| events.as_mut().poll_next(context)).await {
-            match event? {
+            match event.map_err(|error| self.blame(error))? {
                 Event::Stage(_) => {
                     report(begun);
                     begun += 1;
@@ -39,5 +41,16 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// What looks like damaged weights is the GPU's fault: every byte of them was compared with its hash.
+    fn blame(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::BadModel || self.device().kind() == Kind::Cpu {
+            return error;
+        }
+        Error::new(ErrorKind::Unsupported, self.device().name())
+            .expected("the numbers that the CPU computes")
+            .found(error.to_string())
+            .remedy("a newer driver or browser may help; the device cpu is always there")
     }
 }
