@@ -60,11 +60,16 @@ pub fn dependencies(workspace: &Workspace, folder: &str) -> Result<()> {
 }
 
 fn engine(workspace: &Workspace, name: &str, features: &str) -> Result<()> {
+    let target = workspace.target_folder()?;
+    // Both engines have one name there, which cargo does not tell apart: what is left may be the other one.
+    let left = target.join(TARGET).join("web/deps/flagdit.wasm");
+    if left.exists() {
+        fs::remove_file(&left).with_context(|| left.display().to_string())?;
+    }
     let mut build = wasm_toolchain::cargo(workspace, TARGET)?;
     build.args(["--package", "flagdit", "--lib", "--crate-type", "cdylib", "--profile", "web"]);
     build.args(["--target", TARGET, "--no-default-features", "--features", features]);
     workspace::run(&mut build)?;
-    let target = workspace.target_folder()?;
     let mut bindgen = workspace.command(wasm_toolchain::bindgen(workspace, &target.join("tools"))?);
     bindgen.args(["--target", "web", "--out-name", "flagdit", "--out-dir", &format!("web/src/engine/{name}")]);
     workspace::run(bindgen.arg(target.join(TARGET).join("web/flagdit.wasm")))?;
