@@ -37,6 +37,11 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         engine(workspace, name, features)?;
     }
     state_sizes(workspace)?;
+    // All of it is packed: nothing of an earlier build may be left.
+    let package = workspace.root.join("web/dist");
+    if package.exists() {
+        fs::remove_dir_all(&package).with_context(|| package.display().to_string())?;
+    }
     workspace::run(workspace.within("web").args(["npm", "run", "build", "--silent"]))?;
     for (name, _) in ENGINES {
         let [from, to] = ["web/src/engine", "web/dist/engine"].map(|folder| workspace.root.join(folder).join(name));
