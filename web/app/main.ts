@@ -1,7 +1,7 @@
 /** The page: a form, one picture, and what is going on. Loads the model at the first picture, and keeps it. */
 import {
   chooseDevice, DeviceError, FlagditError, load, plan, probe,
-  type Capabilities, type DeviceChoice, type DeviceState, type GenerateEvent, type LoadProgress, type Model, type Plan,
+  type Capabilities, type DeviceChoice, type DeviceKind, type DeviceState, type GenerateEvent, type LoadProgress, type Model, type Plan,
 } from 'flagdit';
 
 import { actions, elements, show, tell } from './view.js';
@@ -134,13 +134,13 @@ async function prepare(): Promise<void> {
   }
 }
 
-function willWork(engine: 'gpu' | 'cpu', { adapter, reason }: Capabilities): string {
+function willWork(engine: DeviceKind, { adapter, reason }: Capabilities): string {
   if (engine === 'gpu') return `Will compute on ${adapter?.isFallback ? 'a software adapter' : 'the GPU'}.`;
   if (device() === 'cpu') return 'Will compute on the CPU.';
   return `Will compute on the CPU (${reason ?? 'its GPU is no real one, or lacks what is needed'}).`;
 }
 
-function announce({ manifest, bytes, cachedBytes, engineBytes }: Plan, engine: 'gpu' | 'cpu'): void {
+function announce({ manifest, bytes, cachedBytes, engineBytes }: Plan, engine: DeviceKind): void {
   const missing = bytes - cachedBytes;
   tell.status(
     missing
@@ -155,7 +155,9 @@ async function stayOffline(): Promise<void> {
   await navigator.serviceWorker.register('./sw.js');
   const { active } = await navigator.serviceWorker.ready;
   const fetched = performance.getEntriesByType('resource').map(({ name }) => name);
-  const own = fetched.filter((name) => name.startsWith(new URL('.', location.href).href) && !name.includes('/weights/'));
+  // By its place in the site, as the worker tells it: the site itself may lie below a folder of that name.
+  const site = new URL('.', location.href).href;
+  const own = fetched.filter((name) => name.startsWith(site) && !name.slice(site.length).startsWith('weights/'));
   active?.postMessage([location.href.split(/[?#]/)[0], ...own]);
 }
 
