@@ -109,7 +109,7 @@ impl Pipeline {
     pub fn step_flops(&self, settings: &Settings) -> Result<f64> {
         let (caption, _) = self.encode(settings)?;
         let caption_tokens = caption.mask.dims()[1];
-        let rows = self.run(settings, caption)?.rows;
+        let rows = if self.guidance(settings).needs_unconditional() { caption.mask.dims()[0] } else { 1 };
         let tokens = self.tokens(settings.width, settings.height);
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
         Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, tokens, caption_tokens))
@@ -231,9 +231,7 @@ impl Pipeline {
         let factor = self.parts.vae.factor();
         let (height, width) = (settings.height / factor, settings.width / factor);
         let sequence = self.parts.denoiser.sequence(height, width, SequenceOptions::default(), self.device.burn());
-        let channels = self.manifest().sampling.get(settings.kind.name()).and_then(guided_channels);
-        let channels = channels.map_or(GuidedChannels::All, GuidedChannels::First);
-        let guidance = Guidance { scale: settings.guidance, channels };
+        let guidance = self.guidance(settings);
         let caption = if guidance.needs_unconditional() {
             caption
         } else {
@@ -241,6 +239,12 @@ impl Pipeline {
         };
         let rows = caption.mask.dims()[0];
         Ok(Run { sequence, caption: self.parts.denoiser.prepare(&caption), rows, guidance })
+    }
+
+    fn guidance(&self, settings: &Settings) -> Guidance {
+        let channels = self.manifest().sampling.get(settings.kind.name()).and_then(guided_channels);
+        let channels = channels.map_or(GuidedChannels::All, GuidedChannels::First);
+        Guidance { scale: settings.guidance, channels }
     }
 
     /// The guided velocity at x `[1, C, h, w]`: one evaluation of a batch of two.

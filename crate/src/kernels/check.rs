@@ -12,7 +12,7 @@ use crate::{
 
 /// ‖found − expected‖ / ‖expected‖ up to which two sums of a few hundred f32 products differ by their order alone
 /// (1e-6 is usual); a wrong shader is off by the size of the result.
-pub const TOLERANCE: f64 = 1e-4;
+const TOLERANCE: f64 = 1e-4;
 
 /// Rows of x, of W, and their columns: beside tiles, blocks and rows of words.
 const RAGGED: [usize; 3] = [17, 130, 97];
@@ -77,11 +77,18 @@ pub async fn check(device: &Device) -> Result<()> {
     }
     match compare_shapes(device, &[RAGGED]).await?.iter().find(|comparison| !is_right(comparison.error)) {
         None => Ok(()),
-        Some(Comparison { name, error }) => Err(Error::new(ErrorKind::Unsupported, "the GPU")
-            .expected("the numbers that the CPU computes")
-            .found(format!("a relative error of {error:.1e} in the product {name}"))
-            .remedy("a newer driver or browser may help; the device cpu is always there")),
+        Some(Comparison { name, error }) => {
+            Err(wrong_numbers("the GPU", format!("a relative error of {error:.1e} in the product {name}")))
+        }
     }
+}
+
+/// `unsupported`: the GPU `subject` computes something else than the CPU.
+pub fn wrong_numbers(subject: impl Into<String>, found: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unsupported, subject)
+        .expected("the numbers that the CPU computes")
+        .found(found)
+        .remedy("a newer driver or browser may help; the device cpu is always there")
 }
 
 /// NaN is not.

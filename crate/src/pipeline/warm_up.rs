@@ -8,6 +8,7 @@ use super::Pipeline;
 use crate::{
     device::Kind,
     error::{Error, ErrorKind, Result},
+    kernels,
     progress::{Event, LoadProgress, LoadStage, Stage},
     request::Request,
     sampler::solver::SolverKind,
@@ -48,9 +49,6 @@ impl Pipeline {
         if error.kind() != ErrorKind::BadModel || self.device().kind() == Kind::Cpu {
             return error;
         }
-        Error::new(ErrorKind::Unsupported, self.device().name())
-            .expected("the numbers that the CPU computes")
-            .found(error.to_string())
-            .remedy("a newer driver or browser may help; the device cpu is always there")
+        kernels::wrong_numbers(self.device().name(), error.to_string())
     }
 }
