@@ -79,16 +79,25 @@ fn parts(batch: &Batch, model: &AutoencoderKl, device: &Device) -> Vec<(f64, Par
 /// Mean absolute and mean squared error of the pixels, and the divergence of the latents from a unit normal.
 fn loss(model: &AutoencoderKl, part: Part, kl_weight: f64) -> Tensor<1> {
     let (mean, log_variance) = model.moments(part.pictures.clone());
-    let latent = mean.clone() + (log_variance.clone() * 0.5).exp() * part.noise;
+    let latent = drawn(mean.clone(), log_variance.clone(), part.noise);
     let error = model.decode_unscaled(latent) - part.pictures.clone();
-    let weight = salience(part.pictures);
     let kl = (mean.clone() * mean + log_variance.clone().exp() - log_variance - 1.0) * 0.5;
-    ((error.clone().abs() + error.clone() * error) * weight).mean() + kl.mean() * kl_weight
+    pixel_error(error, part.pictures) + kl.mean() * kl_weight
+}
+
+/// A latent of the encoder's distribution, by unit normal `noise`.
+pub(super) fn drawn(mean: Tensor<4>, log_variance: Tensor<4>, noise: Tensor<4>) -> Tensor<4> {
+    mean + (log_variance * 0.5).exp() * noise
+}
+
+/// Mean absolute and mean squared error of the pixels, those far from the mean colour counting more.
+pub(super) fn pixel_error(error: Tensor<4>, pictures: Tensor<4>) -> Tensor<1> {
+    ((error.clone().abs() + error.clone() * error) * salience(pictures)).mean()
 }
 
 /// How much a pixel counts, `[B, 1, H, W]`, one on average: the more, the farther it is from the picture's mean colour.
 /// Objects cover a tenth of a picture; counted alike, their colours are learned long after the backgrounds'.
-pub(super) fn salience(pictures: Tensor<4>) -> Tensor<4> {
+fn salience(pictures: Tensor<4>) -> Tensor<4> {
     let away = (pictures.clone() - pictures.mean_dim(3).mean_dim(2)).abs().mean_dim(1); // [B, 1, H, W]
     let weight = away * SALIENCE + 1.0;
     weight.clone() / weight.mean_dim(3).mean_dim(2)

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use flagdit::{decode::vae::AutoencoderKl, weights::params::Params};
 
 use super::{
-    autoencoder::{self, salience},
+    autoencoder::{self, drawn, pixel_error},
     batches,
     checkpoint::{self, Counters, values},
     optimizer::Optimizer,
@@ -72,7 +72,7 @@ struct Part {
 fn encode(encoder: &AutoencoderKl, pictures: Tensor<4>, device: &Device) -> Vec<(f64, Part)> {
     let (mean, log_variance) = encoder.moments(pictures.clone());
     let noise = Tensor::random(mean.dims(), Distribution::Normal(0.0, 1.0), &mean.device());
-    let latents = mean + (log_variance * 0.5).exp() * noise;
+    let latents = drawn(mean, log_variance, noise);
     let part = |(start, length, share)| {
         let cut = |tensor: &Tensor<4>| {
             let tensor = tensor.clone().narrow(0, start, length);
@@ -88,12 +88,11 @@ fn encode(encoder: &AutoencoderKl, pictures: Tensor<4>, device: &Device) -> Vec<
 /// error of the differences between neighbours.
 fn loss(model: &AutoencoderKl, part: Part) -> Tensor<1> {
     let error = model.decode_unscaled(part.latents) - part.pictures.clone();
-    let weight = salience(part.pictures);
     let [_, _, height, width] = error.dims();
     let edges = |axis: usize, length: usize| {
         let [first, second] = [0, 1].map(|start| error.clone().narrow(axis, start, length - 1));
         (second - first).abs().mean()
     };
     let edges = edges(2, height) + edges(3, width);
-    ((error.clone().abs() + error.clone() * error) * weight).mean() + edges * EDGES
+    pixel_error(error, part.pictures) + edges * EDGES
 }
