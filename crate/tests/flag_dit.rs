@@ -4,7 +4,9 @@
 mod support;
 
 use burn::tensor::{Tensor, activation::silu};
-use flagdit::model::{Caption, FlagDit, FlagDitConfig, Sequence, SequenceOptions, block::Block, modulation::modulate};
+use flagdit::model::{
+    Caption, FlagDit, FlagDitConfig, LatentShape, Sequence, SequenceOptions, block::Block, modulation::modulate,
+};
 use flagdit::nn::attention::mask_bias;
 use flagdit::sampler::{Guidance, GuidedChannels, Solver, SolverKind, Tolerance, schedule::time_grid};
 use flagdit::weights::upstream;
@@ -68,9 +70,9 @@ fn caption(case: &Case, prefix: &str) -> Caption {
 fn layer_by_layer(case: &Case, model: &FlagDit) {
     let (x, t, caption) = (case.tensor::<4>("x"), case.tensor::<1>("t"), caption(case, ""));
     let [_, _, height, width] = x.dims();
-    let sequence = model.sequence(height, width, SequenceOptions::default(), case.device());
+    let sequence = model.sequence(LatentShape::picture(height, width), SequenceOptions::default(), case.device());
 
-    let mut tokens = model.tokens(x.clone(), &sequence.layout);
+    let mut tokens = model.tokens(x.clone(), &sequence);
     case.compare("tokens_in", tokens.clone(), LAYER);
     case.compare("t_emb", model.t_embedder.forward(t.clone()), LAYER);
     case.compare("cap_emb", model.cap_embedder.forward(caption.features.clone(), caption.mask.clone()), LAYER);
@@ -119,8 +121,10 @@ fn pictures_of_three_sizes(case: &Case, model: &FlagDit) {
     let longest = case.tensor::<2>("list_mask").dims()[1];
     let padded = |picture: &Tensor<3>| {
         let [_, height, width] = picture.dims();
-        let layout = model.sequence(height, width, SequenceOptions::default(), case.device()).layout;
-        let tokens = model.tokens(picture.clone().unsqueeze_dim(0), &layout);
+        let shape = LatentShape::picture(height, width);
+        let sequence = model.sequence(shape, SequenceOptions::default(), case.device());
+        let layout = sequence.layout;
+        let tokens = model.tokens(picture.clone().unsqueeze_dim(0), &sequence);
         let mask = Tensor::<2>::ones([1, layout.tokens()], case.device());
         match longest - layout.tokens() {
             0 => (tokens, mask),
@@ -143,7 +147,7 @@ fn rope_table(case: &Case, model: &FlagDit, name: &str, kwargs: &Value) {
     let [tokens, pairs, _] = case.tensor::<3>(&name).dims();
     // A latent whose tokens and [nextline]s are as many as the table has positions.
     let [height, width] = [2 * 4, 2 * (tokens / 4 - 1)];
-    let sequence = model.sequence(height, width, options(kwargs), case.device());
+    let sequence = model.sequence(LatentShape::picture(height, width), options(kwargs), case.device());
     let (cos, sin) = sequence.rope.tables();
     let of_pairs = |table: Tensor<4>, feature| table.reshape([tokens, pairs, 2]).narrow(2, feature, 1);
     for feature in 0..2 {
@@ -182,7 +186,7 @@ impl<'a> Guided<'a> {
         Self {
             model,
             caption: caption(case, &format!("{inputs}_")),
-            sequence: model.sequence(height, width, options(kwargs), case.device()),
+            sequence: model.sequence(LatentShape::picture(height, width), options(kwargs), case.device()),
             guidance: Guidance { scale, channels: GuidedChannels::First(Self::CHANNELS) },
             x: Tensor::cat(vec![x.clone().narrow(0, 0, x.dims()[0] / 2); 2], 0),
         }

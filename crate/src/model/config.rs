@@ -46,6 +46,38 @@ pub struct FlagDitConfig {
     /// Whether every frame ends with a learned [nextframe] token when there is more than one.
     #[serde(default)]
     pub nextframe: bool,
+    /// How spectrograms become tokens, where the model knows sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<AudioPatch>,
+}
+
+/// A token of sound: all bands of a few frames of a log-mel spectrogram. Sound has its own patch embedder and final
+/// layer; the blocks are those of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AudioPatch {
+    /// Mel bands.
+    pub bands: usize,
+    /// Spectrogram frames a token.
+    pub frames: usize,
+}
+
+/// The extent of a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// Channels on the way in, as many come out.
+    pub channels: usize,
+    /// Latent rows.
+    pub height: usize,
+    /// Latent columns.
+    pub width: usize,
+}
+
+impl Patch {
+    /// Values it holds.
+    pub fn values(&self) -> usize {
+        self.channels * self.height * self.width
+    }
 }
 
 fn one() -> f64 {
@@ -79,14 +111,19 @@ impl FlagDitConfig {
         width.div_ceil(self.multiple_of) * self.multiple_of
     }
 
-    /// Values a patch holds on its way in.
-    pub fn patch_dim(&self) -> usize {
-        self.patch_size * self.patch_size * self.in_channels
+    /// The patch of pictures.
+    pub fn patch(&self) -> Patch {
+        Patch { channels: self.in_channels, height: self.patch_size, width: self.patch_size }
     }
 
-    /// Channels on the way out.
-    pub fn out_channels(&self) -> usize {
-        if self.learn_sigma { 2 * self.in_channels } else { self.in_channels }
+    /// The patch of sound.
+    pub fn audio_patch(&self) -> Option<Patch> {
+        self.audio.map(|audio| Patch { channels: 1, height: audio.bands, width: audio.frames })
+    }
+
+    /// Values that leave the final layer for a patch.
+    pub fn out_values(&self, patch: Patch) -> usize {
+        if self.learn_sigma { 2 * patch.values() } else { patch.values() }
     }
 
     /// Floating point operations (a multiplication and an addition are two) of one evaluation: `batch` sequences of
@@ -100,8 +137,9 @@ impl FlagDitConfig {
         let attention = 2.0 * n * (n + t) * d;
         let feed_forward = n * 3.0 * d * self.ffn_dim() as f64;
         let block = projections + attention + feed_forward + 6.0 * e * d;
-        let out = (self.patch_size * self.patch_size * self.out_channels()) as f64;
-        let ends = n * d * (self.patch_dim() as f64 + out) + e * (256.0 + e + 2.0 * d);
+        let patch = self.patch();
+        let values = patch.values() + self.out_values(patch);
+        let ends = n * d * values as f64 + e * (256.0 + e + 2.0 * d);
         2.0 * b * (self.n_layers as f64 * block + ends)
     }
 
@@ -120,6 +158,8 @@ impl FlagDitConfig {
             ("multiple_of", self.multiple_of, 16_384),
             ("cap_feat_dim", self.cap_feat_dim, 65_536),
             ("n_kv_heads", self.kv_heads(), 256),
+            ("audio.bands", self.audio.map_or(1, |audio| audio.bands), 1024),
+            ("audio.frames", self.audio.map_or(1, |audio| audio.frames), 1024),
         ];
         for (name, value, most) in bounded {
             if value == 0 || value > most {

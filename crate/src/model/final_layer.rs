@@ -3,7 +3,7 @@
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    FlagDitConfig,
+    config::{FlagDitConfig, Patch},
     modulation::{Modulation, modulate},
 };
 use crate::{
@@ -17,23 +17,22 @@ const EPSILON: f64 = 1e-6;
 /// `Linear(LayerNorm(x) · (1 + scale) + shift)`. Starts at zero.
 #[derive(Module, Debug)]
 pub struct FinalLayer {
-    /// D to p·p·Cout.
+    /// D to pH·pW·Cout.
     pub linear: Linear,
     /// Shift and scale.
     pub modulation: Modulation,
 }
 
 impl FinalLayer {
-    /// As `config` has it.
-    pub fn new(config: &FlagDitConfig, params: &Params) -> Self {
-        let out = config.patch_size * config.patch_size * config.out_channels();
+    /// To the values of one patch.
+    pub fn new(config: &FlagDitConfig, patch: Patch, params: &Params) -> Self {
         Self {
-            linear: Linear::new(config.dim, out, Init::Zeros, &params.child("linear")),
+            linear: Linear::new(config.dim, config.out_values(patch), Init::Zeros, &params.child("linear")),
             modulation: Modulation::new(config.conditioning_dim(), config.dim, 2, &params.child("modulation")),
         }
     }
 
-    /// `[B, N, D]` and the conditioning vector `[B, E]` to `[B, N, p·p·Cout]`.
+    /// `[B, N, D]` and the conditioning vector `[B, E]` to `[B, N, pH·pW·Cout]`.
     pub fn forward(&self, x: Tensor<3>, conditioning: Tensor<2>) -> Tensor<3> {
         let [shift, scale] = self.modulation.forward(conditioning);
         self.linear.forward(modulate(layer_norm_plain(x, EPSILON), shift, scale))

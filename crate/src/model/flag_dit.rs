@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{
-    FlagDitConfig, TokenLayout,
+    FlagDitConfig, LatentShape, Patch, TokenLayout,
     attention::CaptionKeys,
     block::Block,
     embedders::{CaptionEmbedder, TimestepEmbedder},
@@ -60,12 +60,32 @@ pub struct SequenceOptions {
 pub struct Sequence {
     /// The arrangement of tokens.
     pub layout: TokenLayout,
+    /// Whether they are sound.
+    is_sound: bool,
     /// Cosines and sines of every position.
     pub rope: Rope,
     /// Factor on the scores of self-attention.
     pub scale: f64,
     /// Which tokens are padding, `[B, 1, 1, N]`.
     pub bias: Option<Tensor<4>>,
+}
+
+/// Where a modality that is not made of pictures enters and leaves the blocks.
+#[derive(Module, Debug)]
+pub struct Ends {
+    /// A patch to a token.
+    pub x_embedder: Linear,
+    /// Tokens to velocity.
+    pub final_layer: FinalLayer,
+}
+
+impl Ends {
+    fn new(config: &FlagDitConfig, patch: Patch, params: &Params) -> Self {
+        Self {
+            x_embedder: Linear::new(patch.values(), config.dim, Init::Xavier, &params.child("x_embedder")),
+            final_layer: FinalLayer::new(config, patch, &params.child("final_layer")),
+        }
+    }
 }
 
 /// Flag-DiT (Lumina-T2I; arXiv 2405.05945).
@@ -87,6 +107,8 @@ pub struct FlagDit {
     pub layers: Vec<Block>,
     /// Tokens to velocity.
     pub final_layer: FinalLayer,
+    /// The same for spectrograms.
+    pub audio: Option<Ends>,
     #[module(skip)]
     config: FlagDitConfig,
 }
@@ -102,14 +124,15 @@ impl FlagDit {
         let width = config.conditioning_dim();
         let token = |name: &str| params.tensor(name, [config.dim], Init::Normal(0.02));
         let model = Self {
-            x_embedder: Linear::new(config.patch_dim(), config.dim, Init::Xavier, &params.child("x_embedder")),
+            x_embedder: Linear::new(config.patch().values(), config.dim, Init::Xavier, &params.child("x_embedder")),
             t_embedder: TimestepEmbedder::new(width, &params.child("t_embedder")),
             cap_embedder: CaptionEmbedder::new(config.cap_feat_dim, width, &params.child("cap_embedder")),
             nextline_token: config.nextline.then(|| token("nextline_token")),
             nextframe_token: config.nextframe.then(|| token("nextframe_token")),
             pad_token: token("pad_token"),
             layers: (0..config.n_layers).map(|i| Block::new(config, &params.child("layers").child(i))).collect(),
-            final_layer: FinalLayer::new(config, &params.child("final_layer")),
+            final_layer: FinalLayer::new(config, config.patch(), &params.child("final_layer")),
+            audio: config.audio_patch().map(|patch| Ends::new(config, patch, &params.child("audio"))),
             config: config.clone(),
         };
         params.finish("denoiser")?;
@@ -121,21 +144,35 @@ impl FlagDit {
         &self.config
     }
 
-    /// What all evaluations at one latent size share. `height` and `width` are in latent pixels, multiples of the
-    /// patch.
-    pub fn sequence(&self, height: usize, width: usize, options: SequenceOptions, device: &Device) -> Sequence {
+    /// The tokens of a latent of this shape, in their order. Sound is one line without separators.
+    pub fn layout(&self, shape: LatentShape) -> TokenLayout {
         let config = &self.config;
-        let layout = TokenLayout {
-            frames: 1,
-            rows: height / config.patch_size,
-            cols: width / config.patch_size,
-            nextline: config.nextline,
-            nextframe: config.nextframe,
-        };
+        match shape {
+            LatentShape::Frames { frames, height, width } => TokenLayout {
+                frames,
+                rows: height / config.patch_size,
+                cols: width / config.patch_size,
+                nextline: config.nextline,
+                nextframe: config.nextframe,
+            },
+            LatentShape::Spectrogram { frames } => TokenLayout {
+                frames: 1,
+                rows: 1,
+                cols: frames / config.audio.map_or(1, |audio| audio.frames),
+                nextline: false,
+                nextframe: false,
+            },
+        }
+    }
+
+    /// What all evaluations at one latent shape share.
+    pub fn sequence(&self, shape: LatentShape, options: SequenceOptions, device: &Device) -> Sequence {
+        let layout = self.layout(shape);
         Sequence {
             layout,
+            is_sound: matches!(shape, LatentShape::Spectrogram { .. }),
             rope: self.rope(layout.tokens(), options, device),
-            scale: attention_scale(config.head_dim(), layout.tokens(), options.base_tokens),
+            scale: attention_scale(self.config.head_dim(), layout.tokens(), options.base_tokens),
             bias: None,
         }
     }
@@ -156,7 +193,7 @@ impl FlagDit {
         }
     }
 
-    /// The velocity dx/dt at x `[B, C, H, W]` and t `[B]` (0 noise, 1 data): `[B, C, H, W]`.
+    /// The velocity dx/dt at x (`[B, C, H, W]` for pictures; [`LatentShape`]) and t `[B]` (0 noise, 1 data), of x's shape.
     pub fn forward(&self, x: Tensor<4>, t: Tensor<1>, caption: &Caption, sequence: &Sequence) -> Tensor<4> {
         self.forward_prepared(x, t, &self.prepare(caption), sequence)
     }
@@ -169,17 +206,20 @@ impl FlagDit {
         caption: &PreparedCaption,
         sequence: &Sequence,
     ) -> Tensor<4> {
-        let tokens = self.tokens(x, &sequence.layout); // [B, N, D]
-        let tokens = self.blocks(tokens, t, caption, sequence); // [B, N, p·p·Cout]
-        self.velocity(tokens, &sequence.layout)
+        let tokens = self.tokens(x, sequence); // [B, N, D]
+        let tokens = self.blocks(tokens, t, caption, sequence); // [B, N, pH·pW·Cout]
+        self.velocity(tokens, sequence)
     }
 
     /// [`Self::forward`] for pictures of different sizes, each `[C, H, W]`: shorter sequences are padded on the
     /// right, and padding is masked.
     pub fn forward_list(&self, x: &[Tensor<3>], t: Tensor<1>, caption: &Caption) -> Vec<Tensor<3>> {
         let device = t.device();
-        let sequences: Vec<Sequence> =
-            x.iter().map(|x| self.sequence(x.dims()[1], x.dims()[2], SequenceOptions::default(), &device)).collect();
+        let sequence = |x: &Tensor<3>| {
+            let [_, height, width] = x.dims();
+            self.sequence(LatentShape::picture(height, width), SequenceOptions::default(), &device)
+        };
+        let sequences: Vec<Sequence> = x.iter().map(sequence).collect();
         let longest = sequences.iter().map(|s| s.layout.tokens()).max().unwrap_or(0);
         let (tokens, masks): (Vec<_>, Vec<_>) =
             x.iter().zip(&sequences).map(|(x, s)| self.padded(x, s, longest)).unzip();
@@ -190,14 +230,14 @@ impl FlagDit {
         let out = self.blocks(Tensor::cat(tokens, 0), t, &self.prepare(caption), &shared); // [B, longest, p·p·Cout]
         let cut = |(row, s): (usize, &Sequence)| {
             let tokens = out.clone().narrow(0, row, 1).narrow(1, 0, s.layout.tokens()); // [1, N, p·p·Cout]
-            self.velocity(tokens, &s.layout).squeeze_dim::<3>(0)
+            self.velocity(tokens, s).squeeze_dim::<3>(0)
         };
         sequences.iter().enumerate().map(cut).collect()
     }
 
     /// The tokens of one picture, `[1, longest, D]`, and their mask, `[1, longest]`.
     fn padded(&self, x: &Tensor<3>, sequence: &Sequence, longest: usize) -> (Tensor<3>, Tensor<2>) {
-        let tokens = self.tokens(x.clone().unsqueeze_dim(0), &sequence.layout);
+        let tokens = self.tokens(x.clone().unsqueeze_dim(0), sequence);
         let [_, count, width] = tokens.dims();
         let mask = Tensor::ones([1, count], &x.device());
         if count == longest {
@@ -209,10 +249,24 @@ impl FlagDit {
     }
 
     /// A latent to tokens with their separators: `[B, C, H, W]` to `[B, N, D]`.
-    pub fn tokens(&self, x: Tensor<4>, layout: &TokenLayout) -> Tensor<3> {
-        let patches = self.x_embedder.forward(patchify(x, self.config.patch_size)); // [B, R·C, D]
+    pub fn tokens(&self, x: Tensor<4>, sequence: &Sequence) -> Tensor<3> {
+        let (embedder, _) = self.ends(sequence);
+        let patches = embedder.forward(patchify(x, self.patch(sequence))); // [B, R·C, D]
         let value = |token: &Option<Param<Tensor<1>>>| token.as_ref().map(Param::val);
-        layout.insert(patches, value(&self.nextline_token), value(&self.nextframe_token))
+        sequence.layout.insert(patches, value(&self.nextline_token), value(&self.nextframe_token))
+    }
+
+    /// Where a sequence enters and leaves the blocks.
+    fn ends(&self, sequence: &Sequence) -> (&Linear, &FinalLayer) {
+        match &self.audio {
+            Some(audio) if sequence.is_sound => (&audio.x_embedder, &audio.final_layer),
+            _ => (&self.x_embedder, &self.final_layer),
+        }
+    }
+
+    fn patch(&self, sequence: &Sequence) -> Patch {
+        let audio = self.config.audio_patch().filter(|_| sequence.is_sound);
+        audio.unwrap_or_else(|| self.config.patch())
     }
 
     /// The conditioning vector, `[B, E]`.
@@ -226,13 +280,15 @@ impl FlagDit {
         let block =
             |tokens, (layer, keys): (&Block, &CaptionKeys)| layer.forward(tokens, conditioning.clone(), sequence, keys);
         let tokens = layers.fold(tokens, block);
-        self.final_layer.forward(tokens, conditioning)
+        self.ends(sequence).1.forward(tokens, conditioning)
     }
 
     /// Final tokens to a latent; learn_sigma's second half of the channels is dropped.
-    fn velocity(&self, tokens: Tensor<3>, layout: &TokenLayout) -> Tensor<4> {
-        let patches = layout.remove(tokens);
-        unpatchify(patches, layout.rows, layout.cols, self.config.patch_size).narrow(1, 0, self.config.in_channels)
+    fn velocity(&self, tokens: Tensor<3>, sequence: &Sequence) -> Tensor<4> {
+        let TokenLayout { frames, rows, cols, .. } = sequence.layout;
+        let patch = self.patch(sequence);
+        let patches = sequence.layout.remove(tokens); // [B, F·R·C, pH·pW·Cout]
+        unpatchify(patches, frames * rows, cols, patch).narrow(1, 0, patch.channels)
     }
 }
 

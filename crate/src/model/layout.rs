@@ -21,6 +21,32 @@ pub struct TokenLayout {
     pub nextframe: bool,
 }
 
+/// The extent of what is generated, in the denoiser's space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LatentShape {
+    /// F frames of latent pixels, one below the other: `[B, C, F·H, W]`. Height and width are multiples of the patch.
+    Frames {
+        /// F: one for a picture.
+        frames: usize,
+        /// H, of one frame.
+        height: usize,
+        /// W.
+        width: usize,
+    },
+    /// A log-mel spectrogram: `[B, 1, bands, T]`.
+    Spectrogram {
+        /// T, a multiple of the frames a token holds.
+        frames: usize,
+    },
+}
+
+impl LatentShape {
+    /// One picture.
+    pub fn picture(height: usize, width: usize) -> Self {
+        Self::Frames { frames: 1, height, width }
+    }
+}
+
 impl TokenLayout {
     /// Patches, without separators.
     pub fn patches(&self) -> usize {
