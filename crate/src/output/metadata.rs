@@ -10,7 +10,7 @@ use png::{BitDepth, ColorType, Compression, DecodeOptions, Decoder, Encoder, Enc
 use super::parameters;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{Image, Settings};
-use crate::request::Request;
+use crate::request::{Kind, Request};
 
 /// The text chunk that holds [`Settings`] as JSON.
 const OURS: &str = "flagdit";
@@ -34,12 +34,19 @@ pub struct Recorded {
 
 impl From<Settings> for Recorded {
     fn from(settings: Settings) -> Self {
+        let pixels = |side: usize| (settings.kind != Kind::Audio).then_some(side);
         let request = Request {
             kind: settings.kind,
             prompt: settings.prompt,
             negative_prompt: settings.negative_prompt,
-            width: Some(settings.width),
-            height: Some(settings.height),
+            width: pixels(settings.width),
+            height: pixels(settings.height),
+            frames: settings.frames,
+            fps: settings.fps,
+            is_loop: settings.is_loop,
+            transitions: settings.transitions,
+            views: settings.views,
+            seconds: settings.seconds,
             steps: Some(settings.steps),
             guidance: Some(settings.guidance),
             solver: Some(settings.solver),
@@ -123,14 +130,19 @@ pub(super) fn encode_png(
     encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(Compression::Balanced);
     if let Some(settings) = settings {
-        add_text(&mut encoder, WEBUI, parameters::text(settings))?;
-        let json = serde_json::to_string(settings).map_err(|error| EncodingError::IoError(error.into()))?;
-        add_text(&mut encoder, OURS, json)?;
+        add_request(&mut encoder, settings)?;
     }
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&image.rgb)?;
     writer.finish()?;
     Ok(bytes)
+}
+
+/// Both texts that tell how a picture was made.
+pub(super) fn add_request(encoder: &mut Encoder<'_, &mut Vec<u8>>, settings: &Settings) -> Result<(), EncodingError> {
+    add_text(encoder, WEBUI, parameters::text(settings))?;
+    let json = serde_json::to_string(settings).map_err(|error| EncodingError::IoError(error.into()))?;
+    add_text(encoder, OURS, json)
 }
 
 /// Latin-1 where that suffices, as every reader understands it; else UTF-8.

@@ -1,4 +1,4 @@
-//! Pictures → files: PNG, WebP and JPEG, chosen by the file's ending, with the request inside of PNG files.
+//! Pictures and sounds → files, chosen by the file's ending, with the request inside of PNG files.
 //!
 //! The same picture gives the same bytes: no times, no names of machines. [`save`] never leaves half a file, and
 //! [`read_request`] gets the request back, from pictures of stable-diffusion-webui too.
@@ -13,9 +13,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{Image, Settings};
 use crate::request::Kind;
 
+pub mod animation;
 mod file;
+pub mod files;
+pub mod mesh;
 mod metadata;
 mod parameters;
+pub mod sheet;
+pub mod spectrogram;
+pub mod wav;
 
 pub use file::{check_writable, write_atomically};
 pub use metadata::{Recorded, read_request, request_of};
@@ -32,29 +38,60 @@ pub enum Format {
     WebP,
     /// Lossy.
     Jpeg,
+    /// Frames that move, in 256 colours.
+    Gif,
+    /// Frames that move, lossless, with the request.
+    Apng,
+    /// A coloured mesh.
+    Glb,
+    /// A waveform.
+    Wav,
+    /// A PNG file for each frame.
+    Folder,
 }
 
 impl Format {
-    /// The format that the ending of `path` names.
+    /// Those that are files.
+    const FILES: [Self; 7] = [Self::Png, Self::WebP, Self::Jpeg, Self::Gif, Self::Apng, Self::Glb, Self::Wav];
+
+    /// The format that the ending of `path` names; a name without one is a folder's.
     ///
     /// # Errors
-    /// `bad-request` for another ending; those of videos, views and sounds are told apart from unknown ones.
+    /// `bad-request` for another ending.
     pub fn from_path(path: &Path) -> Result<Self> {
-        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        match ending.as_str() {
-            "png" => return Ok(Self::Png),
-            "webp" => return Ok(Self::WebP),
-            "jpg" | "jpeg" => return Ok(Self::Jpeg),
-            _ => {}
+        let Some(ending) = path.extension() else { return Ok(Self::Folder) };
+        let ending = format!(".{}", ending.to_string_lossy().to_lowercase());
+        let is_named = |format: &Self| format.ending() == ending || (*format == Self::Jpeg && ending == ".jpeg");
+        Self::FILES.into_iter().find(is_named).ok_or_else(|| {
+            Error::bad_request(path.display().to_string())
+                .expected("a name that ends in .png, .webp or .jpg (.gif, .apng, .glb, .wav), or a folder")
+                .found(ending)
+        })
+    }
+
+    /// What the name of such a file ends in.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Png => ".png",
+            Self::WebP => ".webp",
+            Self::Jpeg => ".jpg",
+            Self::Gif => ".gif",
+            Self::Apng => ".apng",
+            Self::Glb => ".glb",
+            Self::Wav => ".wav",
+            Self::Folder => "a folder",
         }
-        let found = match kind_of_ending(&ending) {
-            Some(kind) => format!(".{ending}, a file for {}; this version makes images only", kind.name()),
-            None if ending.is_empty() => "no ending".into(),
-            None => format!(".{ending}"),
-        };
-        Err(Error::bad_request(path.display().to_string())
-            .expected("a name that ends in .png, .webp or .jpg")
-            .found(found))
+    }
+
+    /// The kind of output that a file of this format is, where nothing else is said; a folder's could be several.
+    pub fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Png | Self::WebP | Self::Jpeg => Some(Kind::Image),
+            Self::Gif | Self::Apng => Some(Kind::Video),
+            Self::Glb => Some(Kind::Views),
+            Self::Wav => Some(Kind::Audio),
+            Self::Folder => None,
+        }
     }
 
     /// The name of the format as a media type.
@@ -63,24 +100,20 @@ impl Format {
             Self::Png => "image/png",
             Self::WebP => "image/webp",
             Self::Jpeg => "image/jpeg",
+            Self::Gif => "image/gif",
+            Self::Apng => "image/apng",
+            Self::Glb => "model/gltf-binary",
+            Self::Wav => "audio/wav",
+            Self::Folder => "inode/directory",
         }
-    }
-}
-
-/// What other than images a file's ending stands for.
-fn kind_of_ending(ending: &str) -> Option<Kind> {
-    match ending {
-        "gif" | "apng" | "mp4" | "webm" | "mkv" | "mov" | "avi" => Some(Kind::Video),
-        "glb" | "gltf" | "obj" | "ply" => Some(Kind::Views),
-        "wav" | "mp3" | "flac" | "ogg" | "opus" => Some(Kind::Audio),
-        _ => None,
     }
 }
 
 /// The bytes of a file that shows `image`; `settings` go into PNG files.
 ///
 /// # Errors
-/// `bad-request` if the picture is larger than the format allows (WebP: 16 384, JPEG: 65 535 pixels a side).
+/// `bad-request` if the picture is larger than the format allows (WebP: 16 384, JPEG: 65 535 pixels a side), and for a
+/// format that is none for pictures.
 pub fn encode(image: &Image, format: Format, settings: Option<&Settings>) -> Result<Vec<u8>> {
     let refuse = |reason: String| {
         Error::bad_request(format!("a picture of {}x{} as {}", image.width, image.height, format.media_type()))
@@ -104,6 +137,9 @@ pub fn encode(image: &Image, format: Format, settings: Option<&Settings>) -> Res
             height,
             ExtendedColorType::Rgb8,
         ),
+        Format::Gif | Format::Apng | Format::Glb | Format::Wav | Format::Folder => {
+            return Err(refuse("a format for something else than one picture".to_owned()));
+        }
     };
     done.map_err(|error| refuse(error.to_string()))?;
     Ok(bytes)

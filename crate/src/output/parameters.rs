@@ -50,8 +50,6 @@ pub(super) fn parse(text: &str) -> Option<Recorded> {
     let (width, height) = value("Size").and_then(size).unzip();
     let solver = value("Sampler").map(str::to_lowercase).filter(|name| SOLVERS.contains(&name.as_str()));
     let request = Request {
-        kind: Kind::Image,
-        prompt,
         negative_prompt: negative,
         width,
         height,
@@ -60,7 +58,7 @@ pub(super) fn parse(text: &str) -> Option<Recorded> {
         solver,
         time_shift: value("Time shift").and_then(|shift| shift.parse().ok()),
         seed: value("Seed").and_then(|seed| seed.parse().ok()).unwrap_or(0),
-        preview_every: 0,
+        ..Request::new(Kind::Image, prompt)
     };
     let owned = |name: &str| value(name).map(str::to_owned);
     Some(Recorded { request, model: owned("Model"), model_hash: owned("Model hash") })

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::progress::{Output, Timings, Waveform};
 use crate::request::Request;
 
 fn picture() -> Image {
@@ -25,6 +26,7 @@ fn settings(prompt: &str) -> Settings {
         seed: (1 << 53) - 1,
         model: "toy, box".into(),
         model_hash: "0123456789abcdef".into(),
+        ..Settings::default()
     }
 }
 
@@ -46,21 +48,67 @@ fn with_chunk(keyword: &str, text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn formats_go_by_the_ending() {
-    assert_eq!(Format::from_path(Path::new("a/b.PNG")), Ok(Format::Png));
-    assert_eq!(Format::from_path(Path::new("b.jpeg")), Ok(Format::Jpeg));
-    for (name, part) in [
-        ("star.gif", "video; this version makes images only"),
-        ("star.wav", "audio"),
-        ("star.glb", "views"),
-        ("star.tiff", "found .tiff"),
-        ("star", "no ending"),
-        ("out/", "no ending"),
+fn formats_go_by_the_ending_and_the_kind() {
+    for (name, format) in [
+        ("a/b.PNG", Format::Png),
+        ("b.jpeg", Format::Jpeg),
+        ("star.gif", Format::Gif),
+        ("star.apng", Format::Apng),
+        ("star.glb", Format::Glb),
+        ("star.wav", Format::Wav),
+        ("star", Format::Folder),
     ] {
-        let error = Format::from_path(Path::new(name)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadRequest);
-        assert!(error.to_string().contains(part) && error.to_string().contains(".png, .webp or .jpg"), "{error}");
+        assert_eq!(Format::from_path(Path::new(name)), Ok(format), "{name}");
     }
+    let error = Format::from_path(Path::new("star.tiff")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadRequest);
+    assert!(error.to_string().ends_with("found .tiff"), "{error}");
+    let of = |kind, name: &str| files::format_for(kind, Path::new(name));
+    assert_eq!(of(Kind::Video, "a.png"), Ok(Format::Apng));
+    assert_eq!(of(Kind::Views, "a.png"), Ok(Format::Png));
+    for (kind, name) in [(Kind::Image, "a.gif"), (Kind::Video, "a.glb"), (Kind::Audio, "a.png"), (Kind::Image, "a")] {
+        let error = of(kind, name).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadRequest);
+        assert!(error.to_string().contains(files::formats(kind)[0].ending()), "{error}");
+    }
+}
+
+fn video() -> Output {
+    let settings = Settings { kind: Kind::Video, frames: Some(2), fps: Some(4.0), ..settings("a star moves") };
+    let frames = vec![picture(), Image { rgb: picture().rgb.into_iter().rev().collect(), ..picture() }];
+    Output { kind: Kind::Video, frames, waveform: None, settings, timings: Timings::default() }
+}
+
+#[test]
+fn every_format_of_a_kind_can_be_written_and_no_other() {
+    let video = video();
+    for &format in files::formats(Kind::Video).iter().filter(|format| **format != Format::Folder) {
+        assert!(!files::file(&video, format, true).unwrap().is_empty(), "{format:?}");
+    }
+    let waveform = Some(Waveform { samples: vec![0.5; 16], sample_rate: 16_000 });
+    let sound = Output { kind: Kind::Audio, waveform, ..video.clone() };
+    assert!(files::file(&sound, Format::Wav, true).unwrap().starts_with(b"RIFF"));
+    for (output, format) in [(&video, Format::Wav), (&video, Format::Glb), (&sound, Format::Gif)] {
+        assert_eq!(files::file(output, format, true).unwrap_err().kind(), ErrorKind::BadRequest, "{format:?}");
+    }
+}
+
+#[test]
+fn a_folder_gets_every_frame_with_its_request_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, video) = (folder.path().join("frames"), video());
+    files::check_folder(&path).unwrap();
+    files::save(&video, &path, Format::Folder, true).unwrap();
+    for (name, frame) in ["0000.png", "0001.png"].iter().zip(&video.frames) {
+        let bytes = fs::read(path.join(name)).unwrap();
+        assert_eq!(image::load_from_memory(&bytes).unwrap().into_rgb8().into_raw(), frame.rgb);
+        assert_eq!(request_of(&bytes, name).unwrap().request.frames, Some(2));
+    }
+    let refusal = files::check_folder(&path).unwrap_err().to_string();
+    assert!(refusal.contains("a folder with something in it"), "{refusal}");
+    let broken = Output { frames: vec![picture(), Image { rgb: Vec::new(), ..picture() }], ..video };
+    assert!(files::save(&broken, &folder.path().join("broken"), Format::Folder, true).is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half-written stays");
 }
 
 #[test]

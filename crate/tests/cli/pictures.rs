@@ -23,6 +23,7 @@ fn settings() -> Settings {
         seed: 3,
         model: "elsewhere".into(),
         model_hash: "0123456789abcdef".into(),
+        ..Settings::default()
     }
 }
 
