@@ -1,34 +1,32 @@
-//! A prompt's way to a picture. The verbs of [`Pipeline::generate`] stand in the order in which they run.
+//! A prompt's way to pictures and sound. The verbs of [`Pipeline::generate`] stand in the order in which they run.
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
 
 use async_stream::try_stream;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use futures_core::Stream;
 use web_time::Instant;
 
 use crate::{
     device::Device,
-    error::{Error, Result},
-    kernels, modality,
-    model::{Caption, PreparedCaption, Sequence, SequenceOptions},
-    progress::{Event, Image, LoadProgress, Output, Settings, Stage, Timings},
-    request::{Kind, Request},
+    error::Result,
+    kernels,
+    model::Caption,
+    progress::{Event, LoadProgress, Output, Settings, Stage, Timings},
+    request::Request,
     sampler::{
         Tolerance, ensure_finite,
-        guidance::{Guidance, GuidedChannels},
-        noise,
         schedule::time_grid,
         solver::{Solver, SolverKind},
     },
     text::language_model::batch_ids,
-    weights::{
-        ByteSource, Reader,
-        manifest::{Manifest, Sampling},
-    },
+    weights::{ByteSource, Reader, manifest::Manifest},
 };
 
+mod output;
 mod parts;
+mod run;
+mod settings;
 mod warm_up;
 
 use parts::Parts;
@@ -38,16 +36,6 @@ pub struct Pipeline {
     reader: Reader,
     device: Device,
     parts: Parts,
-}
-
-/// What one run of the sampler needs.
-struct Run {
-    sequence: Sequence,
-    /// Of the prompt, and of the negative prompt where guidance needs it.
-    caption: PreparedCaption,
-    /// Rows of the batch: one, or two.
-    rows: usize,
-    guidance: Guidance,
 }
 
 impl Pipeline {
@@ -93,11 +81,9 @@ impl Pipeline {
         &self.device
     }
 
-    /// Tokens of the denoiser's sequence for a picture of this size.
-    pub fn tokens(&self, width: usize, height: usize) -> usize {
-        let pixels = self.parts.vae.factor();
-        let options = SequenceOptions::default();
-        self.parts.denoiser.sequence(height / pixels, width / pixels, options, self.device.burn()).layout.tokens()
+    /// Tokens of the denoiser's sequence for these settings.
+    pub fn tokens(&self, settings: &Settings) -> usize {
+        self.parts.denoiser.layout(self.shape(settings)).tokens()
     }
 
     /// Floating point operations of one solver step of the denoiser ([`crate::model::FlagDitConfig::flops`]); dopri5 is
@@ -108,11 +94,10 @@ impl Pipeline {
     /// `bad-request` if the prompt cannot be encoded.
     pub fn step_flops(&self, settings: &Settings) -> Result<f64> {
         let (caption, _) = self.encode(settings)?;
-        let caption_tokens = caption.mask.dims()[1];
-        let rows = if self.guidance(settings).needs_unconditional() { caption.mask.dims()[0] } else { 1 };
-        let tokens = self.tokens(settings.width, settings.height);
+        let [rows, caption_tokens] = caption.mask.dims();
+        let rows = if self.guidance(settings).needs_unconditional() { rows } else { rows - 1 };
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
-        Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, tokens, caption_tokens))
+        Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, self.tokens(settings), caption_tokens))
     }
 
     /// Generates, event after event; the last one is [`Event::Done`]. Dropping the stream stops the work within one
@@ -152,7 +137,7 @@ impl Pipeline {
                 if request.preview_every > 0 && (step + 1) % request.preview_every == 0 && step + 1 < settings.steps {
                     let last = seen.take();
                     if let Some((x, v, t)) = last {
-                        yield Event::Preview(self.decode(x + v * (1.0 - t)).await?);
+                        yield Event::Preview(self.pictures(x + v * (1.0 - t), &settings).await?);
                     }
                 }
             }
@@ -160,55 +145,24 @@ impl Pipeline {
 
             yield Event::Stage(Stage::Decode);
             let start = Instant::now();
-            let image = self.decode(solver.x().clone()).await?;
+            let frames = self.pictures(solver.x().clone(), &settings).await?;
+            let waveform = self.waveform(solver.x().clone(), &settings).await?;
             timings.decode_ms = milliseconds(start);
-            yield Event::Done(Output { kind: settings.kind, frames: vec![image], settings, timings });
+            yield Event::Done(Box::new(Output { kind: settings.kind, frames, waveform, settings, timings }));
         }
     }
 
-    /// The request with the manifest's defaults filled in.
-    ///
-    /// # Errors
-    ///
-    /// `bad-request` that names what the model cannot do.
-    pub fn settings(&self, request: &Request) -> Result<Settings> {
-        request.check()?;
-        let kind = request.kind.name();
-        if request.kind != Kind::Image {
-            return Err(Error::bad_request(format!("kind {kind}"))
-                .expected("image, the only kind this version makes")
-                .remedy("ask for an image"));
-        }
-        let manifest = self.manifest();
-        let (Some(sampling), Some(sizes)) = (manifest.sampling.get(kind), manifest.sizes.get(kind)) else {
-            return Err(Error::bad_request(format!("kind {kind}"))
-                .expected(format!("one of what {} makes ({})", manifest.name, manifest.modalities.join(", ")))
-                .remedy("ask for one of these, or open another model"));
-        };
-        let (width, height) = modality::image::size(sizes, request.width, request.height)?;
-        let solver = request.solver.clone().unwrap_or_else(|| sampling.solver.clone());
-        Ok(Settings {
-            kind: request.kind,
-            prompt: request.prompt.clone(),
-            negative_prompt: request.negative_prompt.clone(),
-            width,
-            height,
-            steps: request.steps.unwrap_or(sampling.steps as usize),
-            guidance: request.guidance.unwrap_or(sampling.guidance),
-            solver: solver.parse::<SolverKind>()?.name().to_owned(),
-            time_shift: request.time_shift.unwrap_or(sampling.time_shift),
-            seed: request.seed,
-            model: manifest.name.clone(),
-            model_hash: self.identity().to_owned(),
-        })
-    }
-
-    /// Prompt and negative prompt as rows 0 and 1 of a batch, and what was cut.
+    /// The prompts (the transitions' behind the first) and the negative prompt as rows of a batch, and what was cut. Before
+    /// each stands what tells the text encoder the kind of output.
     fn encode(&self, settings: &Settings) -> Result<(Caption, Vec<String>)> {
         let mut warnings = Vec::new();
         let mut rows = Vec::new();
-        for (name, text) in [("prompt", &settings.prompt), ("negative prompt", &settings.negative_prompt)] {
-            let encoded = self.parts.tokenizer.encode(text)?;
+        let sampling = self.manifest().sampling.get(settings.kind.name());
+        let prefix = sampling.and_then(|sampling| sampling.prompt_prefix.as_deref()).unwrap_or_default();
+        let later = settings.transitions.iter().map(|transition| ("prompt of a transition", &transition.prompt));
+        let prompts = std::iter::once(("prompt", &settings.prompt)).chain(later);
+        for (name, text) in prompts.chain([("negative prompt", &settings.negative_prompt)]) {
+            let encoded = self.parts.tokenizer.encode(&format!("{prefix}{text}"))?;
             if let Some(cut) = encoded.cut {
                 let most = self.parts.tokenizer.rules().max_tokens;
                 warnings.push(format!("the {name} is longer than {most} tokens; not used: {}", excerpt(&cut)));
@@ -218,54 +172,6 @@ impl Pipeline {
         let (ids, mask) = batch_ids(&rows, self.parts.tokenizer.rules().pad, self.device.burn());
         Ok((Caption { features: self.parts.text.forward(ids), mask }, warnings))
     }
-
-    /// The noise of this seed, `[1, C, h, w]`.
-    fn noise(&self, settings: &Settings) -> Tensor<4> {
-        let factor = self.parts.vae.factor();
-        let shape = [1, self.parts.denoiser.config().in_channels, settings.height / factor, settings.width / factor];
-        let values = noise::normal(settings.seed, 0, shape.iter().product());
-        Tensor::from_data(TensorData::new(values, shape), self.device.burn())
-    }
-
-    fn run(&self, settings: &Settings, caption: Caption) -> Result<Run> {
-        let factor = self.parts.vae.factor();
-        let (height, width) = (settings.height / factor, settings.width / factor);
-        let sequence = self.parts.denoiser.sequence(height, width, SequenceOptions::default(), self.device.burn());
-        let guidance = self.guidance(settings);
-        let caption = if guidance.needs_unconditional() {
-            caption
-        } else {
-            Caption { features: caption.features.narrow(0, 0, 1), mask: caption.mask.narrow(0, 0, 1) }
-        };
-        let rows = caption.mask.dims()[0];
-        Ok(Run { sequence, caption: self.parts.denoiser.prepare(&caption), rows, guidance })
-    }
-
-    fn guidance(&self, settings: &Settings) -> Guidance {
-        let channels = self.manifest().sampling.get(settings.kind.name()).and_then(guided_channels);
-        let channels = channels.map_or(GuidedChannels::All, GuidedChannels::First);
-        Guidance { scale: settings.guidance, channels }
-    }
-
-    /// The guided velocity at x `[1, C, h, w]`: one evaluation of a batch of two.
-    fn velocity(&self, x: Tensor<4>, t: f64, run: &Run) -> Tensor<4> {
-        let rows = run.rows;
-        let time = Tensor::full([rows], t as f32, self.device.burn());
-        let x = x.repeat_dim(0, rows);
-        let v = self.parts.denoiser.forward_prepared(x, time, &run.caption, &run.sequence); // [rows, C, h, w]
-        if rows == 1 {
-            return v;
-        }
-        run.guidance.combine(v.clone().narrow(0, 0, 1), v.narrow(0, 1, 1))
-    }
-
-    async fn decode(&self, latent: Tensor<4>) -> Result<Image> {
-        modality::image::to_image(self.parts.vae.decode(latent)).await
-    }
-}
-
-fn guided_channels(sampling: &Sampling) -> Option<usize> {
-    sampling.guided_channels.map(|channels| channels as usize)
 }
 
 /// Lets the caller look up once before every evaluation: dopri5 may need thousands for one step.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::Kind;
+use crate::request::{Kind, Transition};
 
 /// The parts of a generation, in the order in which they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub enum Stage {
     Encode,
     /// Noise to latent.
     Sample,
-    /// Latent to picture.
+    /// Latent to frames or waveform.
     Decode,
 }
 
@@ -55,6 +55,15 @@ pub struct Image {
     pub rgb: Vec<u8>,
 }
 
+/// A sound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waveform {
+    /// −1 … 1, one channel.
+    pub samples: Vec<f32>,
+    /// Samples a second.
+    pub sample_rate: u32,
+}
+
 /// How long each stage took, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,7 +72,7 @@ pub struct Timings {
     pub encode_ms: f64,
     /// Noise to latent.
     pub sample_ms: f64,
-    /// Latent to picture.
+    /// Latent to frames or waveform.
     pub decode_ms: f64,
 }
 
@@ -72,8 +81,11 @@ pub struct Timings {
 pub struct Output {
     /// The kind of output.
     pub kind: Kind,
-    /// One picture for [`Kind::Image`].
+    /// One picture for [`Kind::Image`], the frames of a video, the views in the order of their azimuths. Of a sound its
+    /// spectrogram.
     pub frames: Vec<Image>,
+    /// The waveform of a sound.
+    pub waveform: Option<Waveform>,
     /// The request with every default filled in.
     pub settings: Settings,
     /// How long it took.
@@ -81,7 +93,7 @@ pub struct Output {
 }
 
 /// A request with every default filled in from the manifest: what picture metadata states.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// What was made.
@@ -90,10 +102,28 @@ pub struct Settings {
     pub prompt: String,
     /// What it should not show.
     pub negative_prompt: String,
-    /// Pixels across.
+    /// Pixels across; 0 for sound.
     pub width: usize,
-    /// Pixels down.
+    /// Pixels down; 0 for sound.
     pub height: usize,
+    /// Frames of a video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<usize>,
+    /// Frames of a video that are shown in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<f64>,
+    /// Whether the end of a video leads back to its beginning.
+    #[serde(default, rename = "loop", skip_serializing_if = "std::ops::Not::not")]
+    pub is_loop: bool,
+    /// What a video shows later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transitions: Vec<Transition>,
+    /// Views around an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<usize>,
+    /// Seconds of sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// Solver intervals.
     pub steps: usize,
     /// Guidance scale.
@@ -124,8 +154,8 @@ pub enum Event {
         /// Intervals in all.
         steps: usize,
     },
-    /// What the picture would be if sampling stopped now.
-    Preview(Image),
+    /// What the frames would be if sampling stopped now (of a sound: its spectrogram).
+    Preview(Vec<Image>),
     /// The end.
-    Done(Output),
+    Done(Box<Output>),
 }

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// Kinds of output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// One picture.
+    #[default]
     Image,
     /// Frames in time.
     Video,
@@ -19,6 +20,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Image, Self::Video, Self::Views, Self::Audio];
+
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// As requests and manifests spell it.
     pub fn name(self) -> &'static str {
         match self {
@@ -30,6 +39,8 @@ impl Kind {
     }
 }
 
+/// The most frames a second that players show.
+pub const MAX_FPS: u32 = 100;
 /// The most steps a request may ask for.
 pub const MAX_STEPS: usize = 1000;
 /// The largest guidance scale.
@@ -73,24 +84,80 @@ pub struct Request {
     /// A preview after every so many steps; 0: none.
     #[serde(default)]
     pub preview_every: usize,
+    /// Frames of a video.
+    #[serde(default)]
+    pub frames: Option<usize>,
+    /// Frames of a video that are shown in a second, above 0, at most [`MAX_FPS`].
+    #[serde(default)]
+    pub fps: Option<f64>,
+    /// Whether the end of a video leads back to its beginning.
+    #[serde(default, rename = "loop")]
+    pub is_loop: bool,
+    /// What a video shows later, in the order of time.
+    #[serde(default)]
+    pub transitions: Vec<Transition>,
+    /// Views around an object.
+    #[serde(default)]
+    pub views: Option<usize>,
+    /// Seconds of sound.
+    #[serde(default)]
+    pub seconds: Option<f64>,
+}
+
+/// A change to another prompt in the course of a video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    /// The last frame that the prompt before describes alone.
+    pub from: usize,
+    /// The first frame that the new prompt describes alone; in between both do, the one less and less.
+    pub to: usize,
+    /// What is shown from then on.
+    pub prompt: String,
 }
 
 impl Request {
-    /// A picture of `width` × `height` pixels.
-    pub fn image(prompt: impl Into<String>, width: usize, height: usize) -> Self {
+    /// What the model makes of a prompt where nothing else is said.
+    pub fn new(kind: Kind, prompt: impl Into<String>) -> Self {
         Self {
-            kind: Kind::Image,
+            kind,
             prompt: prompt.into(),
             negative_prompt: String::new(),
-            width: Some(width),
-            height: Some(height),
+            width: None,
+            height: None,
             steps: None,
             guidance: None,
             solver: None,
             time_shift: None,
             seed: 0,
             preview_every: 0,
+            frames: None,
+            fps: None,
+            is_loop: false,
+            transitions: Vec::new(),
+            views: None,
+            seconds: None,
         }
+    }
+
+    /// A picture of `width` × `height` pixels.
+    pub fn image(prompt: impl Into<String>, width: usize, height: usize) -> Self {
+        Self { width: Some(width), height: Some(height), ..Self::new(Kind::Image, prompt) }
+    }
+
+    /// A video of so many frames.
+    pub fn video(prompt: impl Into<String>, frames: usize) -> Self {
+        Self { frames: Some(frames), ..Self::new(Kind::Video, prompt) }
+    }
+
+    /// So many views around an object.
+    pub fn views(prompt: impl Into<String>, views: usize) -> Self {
+        Self { views: Some(views), ..Self::new(Kind::Views, prompt) }
+    }
+
+    /// So many seconds of sound.
+    pub fn audio(prompt: impl Into<String>, seconds: f64) -> Self {
+        Self { seconds: Some(seconds), ..Self::new(Kind::Audio, prompt) }
     }
 
     /// With this seed.
@@ -144,6 +211,107 @@ impl Request {
             let expected = format!("0 to {MAX_SEED}");
             return Err(Error::bad_request("seed").expected(expected).found(self.seed.to_string()));
         }
+        match self.fps {
+            Some(fps) if !(fps > 0.0 && fps <= f64::from(MAX_FPS)) => {
+                return Err(Error::bad_request("fps")
+                    .expected(format!("above 0, at most {MAX_FPS}"))
+                    .found(fps.to_string()));
+            }
+            _ => {}
+        }
+        self.check_kind()?;
+        self.check_transitions()
+    }
+
+    /// Refuses what belongs to another kind.
+    fn check_kind(&self) -> Result<()> {
+        let kind = self.kind;
+        let fields = [
+            ("width", self.width.is_some(), kind != Kind::Audio),
+            ("height", self.height.is_some(), kind != Kind::Audio),
+            ("frames", self.frames.is_some(), kind == Kind::Video),
+            ("fps", self.fps.is_some(), kind == Kind::Video),
+            ("loop", self.is_loop, kind == Kind::Video),
+            ("transitions", !self.transitions.is_empty(), kind == Kind::Video),
+            ("views", self.views.is_some(), kind == Kind::Views),
+            ("seconds", self.seconds.is_some(), kind == Kind::Audio),
+        ];
+        match fields.into_iter().find(|(_, is_there, fits)| *is_there && !fits) {
+            Some((field, ..)) => Err(Error::bad_request(field)
+                .found(format!("a request of kind {}, which has no {field}", kind.name()))
+                .remedy("leave it out, or ask for another kind")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_transitions(&self) -> Result<()> {
+        let mut free = 0;
+        for Transition { from, to, prompt } in &self.transitions {
+            let subject = || Error::bad_request(format!("transition {from}-{to}"));
+            if prompt.trim().is_empty() {
+                return Err(subject().expected("a prompt to change to").found("nothing"));
+            }
+            if to <= from {
+                return Err(subject().expected("a later frame at its end than at its beginning"));
+            }
+            if *from < free {
+                return Err(subject()
+                    .expected(format!("frames from {free} on"))
+                    .found("frames of the one before")
+                    .remedy("transitions stand in the order of time and do not overlap"));
+            }
+            free = *to;
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(request: Request) -> String {
+        request.check().expect_err("a request that is refused").to_string()
+    }
+
+    fn transition(from: usize, to: usize) -> Transition {
+        Transition { from, to, prompt: "a blue star".to_owned() }
+    }
+
+    #[test]
+    fn every_kind_takes_what_belongs_to_it() {
+        let video = Request {
+            fps: Some(12.5),
+            is_loop: true,
+            transitions: vec![transition(2, 5), transition(5, 7)],
+            ..Request::video("a red star", 8)
+        };
+        for request in [video, Request::views("a cube", 8), Request::audio("a bell", 2.0), Request::image("a", 64, 64)]
+        {
+            assert_eq!(request.check(), Ok(()), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_kind_is_refused_by_name() {
+        assert!(refusal(Request { seconds: Some(1.0), ..Request::video("a", 8) }).starts_with("seconds: "));
+        assert!(refusal(Request { width: Some(64), ..Request::audio("a", 1.0) }).starts_with("width: "));
+        assert!(refusal(Request { is_loop: true, ..Request::views("a", 8) }).starts_with("loop: "));
+        assert!(refusal(Request { frames: Some(2), ..Request::image("a", 64, 64) }).starts_with("frames: "));
+    }
+
+    #[test]
+    fn frames_a_second_are_bounded() {
+        for fps in [0.0, -1.0, f64::NAN, f64::INFINITY, 100.5] {
+            assert!(refusal(Request { fps: Some(fps), ..Request::video("a", 8) }).starts_with("fps: "), "{fps}");
+        }
+    }
+
+    #[test]
+    fn transitions_stand_in_order_without_overlap() {
+        let with = |transitions| refusal(Request { transitions, ..Request::video("a", 16) });
+        assert!(with(vec![transition(2, 6), transition(5, 8)]).contains("do not overlap"));
+        assert!(with(vec![transition(4, 4)]).starts_with("transition 4-4"));
+        assert!(with(vec![Transition { prompt: " ".to_owned(), ..transition(1, 2) }]).contains("a prompt"));
     }
 }

@@ -4,7 +4,11 @@ use burn::tensor::Device;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    decode::vae::{AutoencoderKl, VaeConfig},
+    decode::{
+        griffin_lim::GriffinLim,
+        mel::MelConfig,
+        vae::{AutoencoderKl, VaeConfig},
+    },
     error::{Error, Result},
     model::{FlagDit, FlagDitConfig},
     progress::{LoadProgress, LoadStage},
@@ -29,6 +33,8 @@ pub struct Parts {
     pub text: LanguageModel,
     pub denoiser: FlagDit,
     pub vae: AutoencoderKl,
+    /// Where the model makes sound.
+    pub sound: Option<(MelConfig, GriffinLim)>,
 }
 
 impl Parts {
@@ -46,6 +52,8 @@ impl Parts {
         for checked in [text.check(), denoiser.check(), vae.check()] {
             checked?;
         }
+        let sound =
+            components.decoders.get(Kind::Audio.name()).map(|component| sound(component, &denoiser)).transpose()?;
         fit(&text, &denoiser, &vae, manifest.sizes.get(Kind::Image.name()))?;
         let in_files = manifest.files.iter().map(|file| file.bytes).sum();
         let in_tensors = manifest.tensors.keys().map(|name| reader.bytes(name)).sum();
@@ -60,8 +68,23 @@ impl Parts {
             text: LanguageModel::new(&text, &Params::load(reader, "text", device, &mut moved).await?)?,
             denoiser: FlagDit::new(&denoiser, &Params::load(reader, "denoiser", device, &mut moved).await?)?,
             vae: AutoencoderKl::new(&vae, &Params::load(reader, "decoders.image", device, &mut moved).await?)?,
+            sound,
         })
     }
+}
+
+/// What makes sound of spectrograms, which the denoiser must know by the same bands.
+fn sound(component: &Component, denoiser: &FlagDitConfig) -> Result<(MelConfig, GriffinLim)> {
+    let mel: MelConfig = config("decoders.audio", "griffin-lim", component)?;
+    mel.check()?;
+    let bands = denoiser.audio.map(|audio| audio.bands);
+    if bands != Some(mel.bands) {
+        return Err(Error::bad_model("denoiser audio.bands and decoder bands")
+            .expected("equal numbers")
+            .found(format!("{} and {}", bands.map_or("none".to_owned(), |bands| bands.to_string()), mel.bands)));
+    }
+    let griffin_lim = GriffinLim::new(&mel)?;
+    Ok((mel, griffin_lim))
 }
 
 /// Refuses networks that each are possible and do not belong together.
@@ -136,7 +159,7 @@ mod tests {
             r#"{"in_channels": 3, "out_channels": 3, "latent_channels": 4, "block_out_channels": [4, 4],
                 "layers_per_block": 1, "norm_num_groups": 1, "scaling_factor": 1.0}"#,
         );
-        let sizes = Sizes { native: vec![8, 8], multiple: 4, max: vec![16, 16] };
+        let sizes = Sizes { native: vec![8, 8], multiple: 4, max: vec![16, 16], frames: None, trained_tokens: None };
         let parsed = "the configurations of a test";
         (
             serde_json::from_value(text).expect(parsed),

@@ -6,11 +6,11 @@ use futures_core::Stream as _;
 
 use super::Pipeline;
 use crate::{
-    device::Kind,
+    device,
     error::{Error, ErrorKind, Result},
     kernels,
     progress::{Event, LoadProgress, LoadStage, Stage},
-    request::Request,
+    request::{Kind, Request},
     sampler::solver::SolverKind,
 };
 
@@ -22,12 +22,8 @@ impl Pipeline {
     /// Those of [`Self::generate`]; `unsupported` where a GPU makes numbers that are none of weights whose hashes are
     /// right.
     pub async fn warm_up(&self, progress: &mut dyn FnMut(LoadProgress)) -> Result<()> {
-        let request = Request {
-            width: None,
-            height: None,
-            solver: Some(SolverKind::Euler.name().to_owned()),
-            ..Request::image("a", 0, 0).steps(1)
-        };
+        let request =
+            Request { solver: Some(SolverKind::Euler.name().to_owned()), ..Request::new(Kind::Image, "a").steps(1) };
         let mut report = |loaded| progress(LoadProgress { stage: LoadStage::Compile, loaded, total: Stage::COUNT });
         let mut events = pin!(self.generate(request));
         let mut begun = 0;
@@ -46,7 +42,7 @@ impl Pipeline {
 
     /// What looks like damaged weights is the GPU's fault: every byte of them was compared with its hash.
     fn blame(&self, error: Error) -> Error {
-        if error.kind() != ErrorKind::BadModel || self.device().kind() == Kind::Cpu {
+        if error.kind() != ErrorKind::BadModel || self.device().kind() == device::Kind::Cpu {
             return error;
         }
         kernels::wrong_numbers(self.device().name(), error.to_string())

@@ -54,7 +54,7 @@ pub struct Manifest {
     pub tensors: BTreeMap<String, TensorEntry>,
 }
 
-/// The sizes of what one modality makes, `[width, height, …]` in pixels (frames, seconds, as the modality says).
+/// The sizes of what one modality makes: `[width, height]` in pixels; of sound `[frames]` of its spectrogram.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
@@ -64,6 +64,26 @@ pub struct Sizes {
     pub multiple: u32,
     /// The largest that is allowed.
     pub max: Vec<u32>,
+    /// How many pictures a video or a set of views has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<Frames>,
+    /// Tokens of the longest sequence it was trained on. Beyond it RoPE's base grows (NTK) and attention is scaled in
+    /// proportion (`model.md` §1.4); absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_tokens: Option<u32>,
+}
+
+/// How many pictures make a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frames {
+    /// What it was trained for.
+    pub native: u32,
+    /// The most that are allowed.
+    pub max: u32,
+    /// How many are shown in a second, where they are a video and the request does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<u32>,
 }
 
 /// The networks of a model.
@@ -106,6 +126,9 @@ pub struct Sampling {
     /// Guidance acts on so many latent channels, the first ones (Lumina: 3); absent: on all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guided_channels: Option<u32>,
+    /// Stands before prompt and negative prompt, and tells the text encoder what kind of thing to make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_prefix: Option<String>,
 }
 
 /// One file of a model.

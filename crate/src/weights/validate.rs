@@ -5,9 +5,9 @@ use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::quant::{Format, Layout};
-use crate::request::{MAX_GUIDANCE, MAX_STEPS, TIME_SHIFTS};
+use crate::request::{MAX_FPS, MAX_GUIDANCE, MAX_STEPS, TIME_SHIFTS};
 use crate::weights::digest::chunk_count;
-use crate::weights::manifest::{Component, FileEntry, Manifest, Sampling, Sizes, TensorEntry};
+use crate::weights::manifest::{Component, FileEntry, Frames, Manifest, Sampling, Sizes, TensorEntry};
 use crate::weights::{MANIFEST, path};
 
 /// No network has tensors of more axes.
@@ -175,8 +175,20 @@ pub(super) fn is_name(name: &str) -> bool {
 /// The longest side a manifest may allow. Tokens grow with the area, and what they take is not known to the manifest.
 const MAX_SIDE: u32 = 8192;
 
+/// The most pictures that a manifest may allow.
+const MAX_FRAMES: u32 = 1024;
+
 fn validate_sizes(name: &str, sizes: &Sizes) -> Result<()> {
-    let Sizes { native, multiple, max } = sizes;
+    let Sizes { native, multiple, max, frames, trained_tokens } = sizes;
+    if let Some(Frames { native, max, fps }) = frames
+        && !((1..=*max).contains(native) && *max <= MAX_FRAMES && fps.is_none_or(|fps| (1..=MAX_FPS).contains(&fps)))
+    {
+        let expected = format!("1 ≤ native ≤ max ≤ {MAX_FRAMES}, fps 1 to {MAX_FPS}");
+        return Err(refuse(format!("sizes.{name}.frames"), expected, format!("{native}, {max}, {fps:?}")));
+    }
+    if trained_tokens.is_some_and(|tokens| tokens < 2) {
+        return Err(refuse(format!("sizes.{name}.trained_tokens"), "2 or more", format!("{trained_tokens:?}")));
+    }
     let fits = |side: &u32| (1..=MAX_SIDE).contains(side) && side.is_multiple_of(*multiple);
     let good = *multiple > 0
         && !native.is_empty()
@@ -194,8 +206,11 @@ fn validate_sizes(name: &str, sizes: &Sizes) -> Result<()> {
     ))
 }
 
+/// A prefix is a word or a few.
+const MAX_PREFIX_BYTES: usize = 256;
+
 fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
-    let Sampling { steps, solver, guidance, time_shift, guided_channels } = sampling;
+    let Sampling { steps, solver, guidance, time_shift, guided_channels, prompt_prefix } = sampling;
     let subject = |field: &str| format!("sampling.{name}.{field}");
     if !(1..=MAX_STEPS).contains(&(*steps as usize)) {
         return Err(refuse(subject("steps"), format!("1 to {MAX_STEPS}"), steps));
@@ -205,6 +220,9 @@ fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
     }
     if !(0.0..=MAX_GUIDANCE).contains(guidance) {
         return Err(refuse(subject("guidance"), format!("0 to {MAX_GUIDANCE}"), guidance));
+    }
+    if prompt_prefix.as_ref().is_some_and(|prefix| prefix.len() > MAX_PREFIX_BYTES) {
+        return Err(refuse(subject("prompt_prefix"), format!("at most {MAX_PREFIX_BYTES} bytes"), "more"));
     }
     if *guided_channels == Some(0) {
         return Err(refuse(subject("guided_channels"), "1 or more", 0));

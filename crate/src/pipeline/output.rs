@@ -1,0 +1,51 @@
+//! Latents to what people see and hear.
+
+use burn::tensor::Tensor;
+
+use super::{Pipeline, pause};
+use crate::{
+    decode::{griffin_lim::GriffinLim, mel::MelConfig},
+    error::{Error, Result},
+    modality::{audio, frames, image},
+    output::spectrogram,
+    progress::{Image, Settings, Waveform},
+    request::Kind,
+};
+
+impl Pipeline {
+    /// The pictures that a latent holds, decoded one by one, so that a long video needs no more memory than a picture. Of
+    /// a sound its spectrogram.
+    pub(super) async fn pictures(&self, latent: Tensor<4>, settings: &Settings) -> Result<Vec<Image>> {
+        if settings.kind == Kind::Audio {
+            let [_, _, bands, frames] = latent.dims();
+            return Ok(vec![spectrogram::spectrogram(&audio::values(latent).await?, bands, frames)]);
+        }
+        let count = Self::frames(settings);
+        let mut pictures = Vec::with_capacity(count);
+        for place in 0..count {
+            pause().await;
+            pictures.push(image::to_image(self.parts.vae.decode(frames::frame(&latent, count, place))).await?);
+        }
+        Ok(pictures)
+    }
+
+    /// The sound of a spectrogram, where the settings ask for one.
+    pub(super) async fn waveform(&self, latent: Tensor<4>, settings: &Settings) -> Result<Option<Waveform>> {
+        let Some(seconds) = settings.seconds else { return Ok(None) };
+        let (mel, griffin_lim) = self.sound()?;
+        let frames = latent.dims()[3];
+        let mut reconstruction = griffin_lim.start(&audio::values(latent).await?, frames)?;
+        while reconstruction.step() {
+            pause().await;
+        }
+        let mut samples = reconstruction.finish();
+        samples.truncate((seconds * f64::from(mel.sample_rate)).round() as usize);
+        Ok(Some(Waveform { samples, sample_rate: mel.sample_rate }))
+    }
+
+    /// What makes sound of spectrograms.
+    pub(super) fn sound(&self) -> Result<(&MelConfig, &GriffinLim)> {
+        let sound = self.parts.sound.as_ref().map(|(mel, griffin_lim)| (mel, griffin_lim));
+        sound.ok_or_else(|| Error::bad_model("components.decoders").expected("an audio decoder").found("none"))
+    }
+}

@@ -1,0 +1,181 @@
+//! One run of the sampler: what all its evaluations share, and the velocity that they make.
+
+use std::cell::Cell;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::Pipeline;
+use crate::{
+    error::Result,
+    modality::frames,
+    model::{Caption, LatentShape, PreparedCaption, Sequence, SequenceOptions},
+    progress::Settings,
+    request::Kind,
+    sampler::{
+        guidance::{Guidance, GuidedChannels},
+        noise,
+    },
+    weights::manifest::Sampling,
+};
+
+/// What one run of the sampler needs.
+pub(super) struct Run {
+    sequence: Sequence,
+    /// Of the prompts, and of the negative prompt where guidance needs it.
+    caption: PreparedCaption,
+    /// Rows of the batch.
+    rows: usize,
+    guidance: Guidance,
+    /// How much each prompt counts, `[prompts, 1, F·h, 1]`, where there are several.
+    weights: Option<Tensor<4>>,
+    /// Frames of a video whose end leads back to its beginning.
+    circle: Option<Circle>,
+}
+
+/// A video without a seam: every evaluation sees the frames in a circle from another one on, so that each pair of
+/// neighbours, the last and the first too, is mostly seen side by side.
+struct Circle {
+    frames: usize,
+    evaluations: Cell<usize>,
+}
+
+impl Circle {
+    /// Where the next evaluation begins. Steps of the golden ratio visit all frames evenly, whatever their number.
+    fn next(&self) -> usize {
+        const GOLDEN: f64 = 0.618_033_988_749_895;
+        let turn = self.evaluations.get();
+        self.evaluations.set(turn + 1);
+        ((turn as f64 * GOLDEN).fract() * self.frames as f64) as usize
+    }
+}
+
+impl Pipeline {
+    /// Frames of a video or of views; one picture otherwise.
+    pub(super) fn frames(settings: &Settings) -> usize {
+        settings.frames.or(settings.views).unwrap_or(1)
+    }
+
+    /// The extent of what these settings make, in the denoiser's space.
+    pub(super) fn shape(&self, settings: &Settings) -> LatentShape {
+        let factor = self.parts.vae.factor();
+        match settings.kind {
+            Kind::Audio => LatentShape::Spectrogram { frames: self.spectrogram_frames(settings) },
+            Kind::Image | Kind::Video | Kind::Views => LatentShape::Frames {
+                frames: Self::frames(settings),
+                height: settings.height / factor,
+                width: settings.width / factor,
+            },
+        }
+    }
+
+    /// The noise of this seed, `[1, C, F·h, w]`; of sound `[1, 1, bands, T]`. It is drawn frame by frame, so a longer
+    /// video or sound begins with the noise of a shorter one.
+    pub(super) fn noise(&self, settings: &Settings) -> Tensor<4> {
+        let config = self.parts.denoiser.config();
+        let device = self.device.burn();
+        let draw = |shape: [usize; 4]| {
+            let values = noise::normal(settings.seed, 0, shape.iter().product());
+            Tensor::<4>::from_data(TensorData::new(values, shape), device)
+        };
+        match self.shape(settings) {
+            LatentShape::Frames { frames, height, width } => {
+                let channels = config.in_channels;
+                let x = draw([frames, channels, height, width]).swap_dims(0, 1);
+                x.reshape([1, channels, frames * height, width]) // [1, C, F·h, w]
+            }
+            LatentShape::Spectrogram { frames } => {
+                let bands = config.audio.map_or(1, |audio| audio.bands);
+                draw([1, 1, frames, bands]).swap_dims(2, 3)
+            }
+        }
+    }
+
+    /// What the evaluations of this run share. `caption` has the rows of [`Self::encode`].
+    pub(super) fn run(&self, settings: &Settings, caption: Caption) -> Result<Run> {
+        let guidance = self.guidance(settings);
+        let prompts = caption.mask.dims()[0] - 1;
+        let caption = if guidance.needs_unconditional() {
+            caption
+        } else {
+            Caption { features: caption.features.narrow(0, 0, prompts), mask: caption.mask.narrow(0, 0, prompts) }
+        };
+        let shape = self.shape(settings);
+        Ok(Run {
+            sequence: self.parts.denoiser.sequence(shape, self.extrapolation(settings, shape), self.device.burn()),
+            rows: caption.mask.dims()[0],
+            caption: self.parts.denoiser.prepare(&caption),
+            guidance,
+            weights: self.weights(settings, shape)?,
+            circle: settings.is_loop.then(|| Circle { frames: Self::frames(settings), evaluations: Cell::new(0) }),
+        })
+    }
+
+    /// Beyond the sequences it was trained on, RoPE's base grows with the number of tokens and attention is scaled in
+    /// proportion (`model.md` §1.4).
+    fn extrapolation(&self, settings: &Settings, shape: LatentShape) -> SequenceOptions {
+        let sizes = self.manifest().sizes.get(settings.kind.name());
+        let tokens = self.parts.denoiser.layout(shape).tokens();
+        match sizes.and_then(|sizes| sizes.trained_tokens).map(|trained| trained as usize) {
+            Some(trained) if tokens > trained => SequenceOptions {
+                ntk_factor: Some(self.parts.denoiser.config().ntk_factor * tokens as f64 / trained as f64),
+                base_tokens: Some(trained),
+                ..SequenceOptions::default()
+            },
+            _ => SequenceOptions::default(),
+        }
+    }
+
+    fn weights(&self, settings: &Settings, shape: LatentShape) -> Result<Option<Tensor<4>>> {
+        let LatentShape::Frames { frames, height, .. } = shape else { return Ok(None) };
+        if settings.transitions.is_empty() {
+            return Ok(None);
+        }
+        let weights = frames::prompt_weights(&settings.transitions, frames)?;
+        let prompts = settings.transitions.len() + 1;
+        let of_prompt =
+            |prompt: usize| weights.iter().flat_map(move |frame| std::iter::repeat_n(frame[prompt], height));
+        let values: Vec<f32> = (0..prompts).flat_map(of_prompt).collect();
+        let shape = [prompts, 1, frames * height, 1];
+        Ok(Some(Tensor::from_data(TensorData::new(values, shape), self.device.burn())))
+    }
+
+    pub(super) fn guidance(&self, settings: &Settings) -> Guidance {
+        let channels = self.manifest().sampling.get(settings.kind.name()).and_then(guided_channels);
+        let channels = channels.map_or(GuidedChannels::All, GuidedChannels::First);
+        Guidance { scale: settings.guidance, channels }
+    }
+
+    /// The guided velocity at x `[1, C, F·h, w]`: one evaluation of a batch.
+    pub(super) fn velocity(&self, x: Tensor<4>, t: f64, run: &Run) -> Tensor<4> {
+        let weights = run.weights.clone();
+        match &run.circle {
+            None => self.guided(x, t, run, weights),
+            Some(circle) => {
+                let shift = circle.next();
+                let roll = |x, shift| frames::roll(x, circle.frames, shift);
+                let v = self.guided(roll(x, shift), t, run, weights.map(|weights| roll(weights, shift)));
+                roll(v, circle.frames - shift)
+            }
+        }
+    }
+
+    fn guided(&self, x: Tensor<4>, t: f64, run: &Run, weights: Option<Tensor<4>>) -> Tensor<4> {
+        let time = Tensor::full([run.rows], t as f32, self.device.burn());
+        let x = x.repeat_dim(0, run.rows);
+        let v = self.parts.denoiser.forward_prepared(x, time, &run.caption, &run.sequence); // [rows, C, F·h, w]
+        let prompts = weights.as_ref().map_or(1, |weights| weights.dims()[0]);
+        let conditional = v.clone().narrow(0, 0, prompts);
+        let conditional = match weights {
+            Some(weights) => (conditional * weights).sum_dim(0), // [1, C, F·h, w]
+            None => conditional,
+        };
+        if run.rows == prompts {
+            return conditional;
+        }
+        run.guidance.combine(conditional, v.narrow(0, prompts, 1))
+    }
+}
+
+fn guided_channels(sampling: &Sampling) -> Option<usize> {
+    sampling.guided_channels.map(|channels| channels as usize)
+}
