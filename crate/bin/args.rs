@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser, Subcommand};
 use clap_complete::Shell;
+use flagdit::request::Transition;
 
-/// Text to images with a quantized Flag-DiT, on the GPU or the CPU
+/// Text to images, videos, 3D views and sound with a quantized Flag-DiT, on the GPU or the CPU
 #[derive(Debug, Parser)]
 #[command(name = "flagdit", version, max_term_width = 120)]
 pub struct Args {
@@ -21,7 +22,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a picture of a text
+    /// Make a picture, a video, a 3D object or a sound of a text
     Generate(Box<GenerateArgs>),
     /// Show what a model folder consists of, or the request that a picture carries
     Inspect(InspectArgs),
@@ -40,7 +41,7 @@ pub struct GenerateArgs {
     /// What to make
     #[arg(conflicts_with = "prompts")]
     pub prompt: Option<String>,
-    /// The file to write: .png (carries its request), .webp or .jpg
+    /// The file to write: .png .webp .jpg | .gif .apng | .glb | .wav | a folder for frames or views
     #[arg(short, long, value_name = "FILE", required_unless_present = "out_dir", conflicts_with = "out_dir")]
     pub output: Option<PathBuf>,
     /// A file with one prompt a line
@@ -55,7 +56,7 @@ pub struct GenerateArgs {
     /// The model folder; weights-quantized/toybox beside the program or in the working tree if absent
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// Pixels, WIDTHxHEIGHT; what the model was trained for if absent
+    /// Pixels of a picture or of each frame, WIDTHxHEIGHT; what the model was trained for if absent
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<Size>,
     /// How many pictures of each prompt, with seeds N, N + 1, … (star.png → star-0.png, star-1.png, …)
@@ -88,18 +89,28 @@ pub struct GenerateArgs {
     /// Do not write the request into the file
     #[arg(long)]
     pub no_metadata: bool,
-    /// What to make; this version makes images
+    /// What to make; from the file's ending if absent
     #[arg(long, value_name = "KIND", value_parser = ["image", "video", "views", "audio"])]
     pub kind: Option<String>,
-    // Options of the kinds that are to come: refused by name, not as unknown.
-    #[arg(long, hide = true)]
-    pub frames: Option<String>,
-    #[arg(long, hide = true)]
-    pub fps: Option<String>,
-    #[arg(long, hide = true)]
-    pub views: Option<String>,
-    #[arg(long, hide = true)]
-    pub seconds: Option<String>,
+    /// Frames of a video
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub frames: Option<usize>,
+    /// Frames of a video that are shown in a second
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub fps: Option<f64>,
+    /// The end of the video leads back to its beginning
+    #[arg(long = "loop")]
+    pub is_loop: bool,
+    /// From frame A to frame B the video changes to another prompt; may be given several times
+    #[arg(long, value_name = "A-B:TEXT", value_parser = transition)]
+    pub transition: Vec<Transition>,
+    /// Views around an object
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub views: Option<usize>,
+    /// Seconds of sound
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub seconds: Option<f64>,
+    // An option of models that are to come: refused by name, not as unknown.
     #[arg(long, hide = true)]
     pub class: Option<String>,
 }
@@ -137,6 +148,14 @@ fn size(text: &str) -> Result<Size, String> {
     let sides = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
     let (width, height) = sides.ok_or("expected WIDTHxHEIGHT in pixels, as in 64x64")?;
     Ok(Size { width, height })
+}
+
+fn transition(text: &str) -> Result<Transition, String> {
+    let parts = text.split_once(':').and_then(|(span, prompt)| {
+        let (from, to) = span.split_once('-')?;
+        Some(Transition { from: from.trim().parse().ok()?, to: to.trim().parse().ok()?, prompt: prompt.trim().into() })
+    });
+    parts.ok_or_else(|| "expected FIRST-LAST:TEXT in frames, as in 8-12:a blue star".to_owned())
 }
 
 /// The message of clap without usage and pointers to the help, in one line.

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use flagdit::device::{Device, Kind};
 use flagdit::error::{Error, ErrorKind, Result};
-use flagdit::output::{self, Recorded};
+use flagdit::output::{self, Recorded, files};
 use flagdit::pipeline::Pipeline;
-use flagdit::progress::{Event, Image, Output, Stage};
+use flagdit::progress::{Event, Image, Output, Settings, Stage};
 use futures_util::Stream as _;
 use serde_json::json;
 
@@ -139,8 +139,8 @@ impl Run<'_> {
                 terminal.event(&json!({ "type": "step", "index": index, "step": step, "steps": steps }))
             }
             Event::Warning(message) => progress.aside(|| terminal.warning(message)),
-            Event::Preview(image) => {
-                preview.show(image)?;
+            Event::Preview(frames) => {
+                preview.show(&files::picture(frames))?;
                 terminal
                     .event(&json!({ "type": "preview", "index": index, "file": preview.path.display().to_string() }))
             }
@@ -150,10 +150,8 @@ impl Run<'_> {
 
     fn keep(&self, output: &Output, seconds: f64) -> Result<()> {
         let Self { index, job, has_metadata, terminal } = self;
-        let Output { frames, settings, timings, .. } = output;
-        let image =
-            frames.first().ok_or_else(|| Error::bad_model("the pipeline").expected("a picture").found("none"))?;
-        output::save(image, &job.path, has_metadata.then_some(settings))?;
+        let Output { settings, timings, .. } = output;
+        files::save(output, &job.path, job.format, *has_metadata)?;
         let file = job.path.display();
         terminal.event(&json!({
             "type": "done",
@@ -163,10 +161,22 @@ impl Run<'_> {
             "settings": settings,
             "timings": timings,
         }))?;
+        let Settings { seed, steps, solver, guidance, .. } = settings;
+        let extent = extent(settings);
         terminal.note(&format!(
-            "{file}: {}x{}, seed {}, {} steps of {}, guidance {}, {seconds:.1} s",
-            settings.width, settings.height, settings.seed, settings.steps, settings.solver, settings.guidance
+            "{file}: {extent}, seed {seed}, {steps} steps of {solver}, guidance {guidance}, {seconds:.1} s"
         ))
+    }
+}
+
+/// How large an output is.
+fn extent(settings: &Settings) -> String {
+    let Settings { width, height, .. } = settings;
+    match (settings.frames, settings.views, settings.seconds) {
+        (Some(frames), ..) => format!("{frames} frames of {width}x{height}"),
+        (_, Some(views), _) => format!("{views} views of {width}x{height}"),
+        (.., Some(seconds)) => format!("{seconds} s of sound"),
+        _ => format!("{width}x{height}"),
     }
 }
 

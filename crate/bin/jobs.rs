@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
 use flagdit::error::{Error, ErrorKind, Result};
-use flagdit::output::{self, Format, Recorded};
+use flagdit::output::{self, Format, Recorded, files};
 use flagdit::request::{Kind, MAX_SEED, Request};
 use flagdit::sampler::SolverKind;
 
@@ -15,11 +15,12 @@ const MAX_COUNT: usize = 10_000;
 /// The longest list of prompts.
 const MAX_PROMPTS_BYTES: u64 = 16 << 20;
 
-/// One picture to make.
+/// One output to make.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     pub request: Request,
     pub path: PathBuf,
+    pub format: Format,
 }
 
 /// Everything that one call makes.
@@ -33,53 +34,64 @@ pub struct Plan {
 /// # Errors
 /// `bad-request` for what cannot be made, `file` for files that cannot be read or written.
 pub fn plan(args: &GenerateArgs) -> Result<Plan> {
-    refuse_other_kinds(args)?;
+    refuse_classes(args)?;
     let recorded = args.from.as_deref().map(output::read_request).transpose()?;
-    let request = request(args, recorded.as_ref().map(|recorded| &recorded.request));
+    let recorded_request = recorded.as_ref().map(|recorded| &recorded.request);
+    let request = request(args, kind(args, recorded_request)?, recorded_request);
     if args.count == 0 || args.count > MAX_COUNT {
         return Err(Error::bad_request("--count").expected(format!("1 to {MAX_COUNT}")).found(args.count.to_string()));
     }
     let mut jobs = Vec::new();
-    for (prompt, path) in prompts(args, &request.prompt)? {
-        Format::from_path(&path)?;
+    for (prompt, path) in prompts(args, request.kind, &request.prompt)? {
+        let format = files::format_for(request.kind, &path)?;
         for number in 0..args.count {
             let seed = request.seed.saturating_add(number as u64);
             let request = Request { prompt: prompt.clone(), seed, ..request.clone() };
             check(&request)?;
-            jobs.push(Job { request, path: if args.count == 1 { path.clone() } else { numbered(&path, number) } });
+            let path = if args.count == 1 { path.clone() } else { numbered(&path, number) };
+            jobs.push(Job { request, path, format });
         }
     }
     check_writable(args, &jobs)?;
     Ok(Plan { jobs, from: args.from.clone().zip(recorded) })
 }
 
-fn refuse_other_kinds(args: &GenerateArgs) -> Result<()> {
-    let GenerateArgs { frames, fps, views, seconds, class, kind, .. } = args;
-    let options = [
-        ("--frames", frames, "videos"),
-        ("--fps", fps, "videos"),
-        ("--views", views, "views"),
-        ("--seconds", seconds, "sounds"),
-        ("--class", class, "models with classes"),
-    ];
-    if let Some((option, _, what)) = options.into_iter().find(|(_, value, _)| value.is_some()) {
-        return Err(
-            Error::bad_request(option).found(format!("an option for {what}; this version makes images of texts only"))
-        );
-    }
-    match kind.as_deref() {
-        None | Some("image") => Ok(()),
-        Some(kind) => {
-            Err(Error::bad_request(kind).found("this version makes images only; leave out --kind, or name image"))
-        }
+fn refuse_classes(args: &GenerateArgs) -> Result<()> {
+    match args.class {
+        Some(_) => Err(Error::bad_request("--class")
+            .found("an option for models with classes; this version makes what a text says")),
+        None => Ok(()),
     }
 }
 
+/// The kind that is named, or that options or the file's ending call for, or that is repeated.
+fn kind(args: &GenerateArgs, recorded: Option<&Request>) -> Result<Kind> {
+    if let Some(kind) = args.kind.as_deref().and_then(Kind::parse) {
+        return Ok(kind);
+    }
+    let is_video = args.frames.is_some() || args.fps.is_some() || args.is_loop || !args.transition.is_empty();
+    let of_options =
+        [(is_video, Kind::Video), (args.views.is_some(), Kind::Views), (args.seconds.is_some(), Kind::Audio)];
+    if let Some((_, kind)) = of_options.into_iter().find(|(is_named, _)| *is_named) {
+        return Ok(kind);
+    }
+    if let Some(recorded) = recorded {
+        return Ok(recorded.kind);
+    }
+    let Some(path) = &args.output else { return Ok(Kind::Image) };
+    Format::from_path(path)?.kind().ok_or_else(|| {
+        Error::bad_request(path.display().to_string())
+            .expected("a name with an ending, or --kind video or views beside a folder")
+            .found("a folder")
+    })
+}
+
 /// What is asked for, apart from the prompts of a list: the recorded request, overridden by the options.
-fn request(args: &GenerateArgs, recorded: Option<&Request>) -> Request {
-    let base = recorded.cloned().unwrap_or_else(|| Request { width: None, height: None, ..Request::image("", 0, 0) });
+fn request(args: &GenerateArgs, kind: Kind, recorded: Option<&Request>) -> Request {
+    let base = recorded.filter(|recorded| recorded.kind == kind).cloned();
+    let base = base.unwrap_or_else(|| Request::new(kind, recorded.map_or("", |recorded| &recorded.prompt)));
     Request {
-        kind: Kind::Image,
+        kind,
         prompt: args.prompt.clone().unwrap_or(base.prompt),
         negative_prompt: args.negative.clone().unwrap_or(base.negative_prompt),
         width: args.size.map(|size| size.width).or(base.width),
@@ -90,6 +102,12 @@ fn request(args: &GenerateArgs, recorded: Option<&Request>) -> Request {
         time_shift: args.time_shift.or(base.time_shift),
         seed: args.seed.or(recorded.map(|recorded| recorded.seed)).unwrap_or_else(random_seed),
         preview_every: args.preview_every,
+        frames: args.frames.or(base.frames),
+        fps: args.fps.or(base.fps),
+        is_loop: args.is_loop || base.is_loop,
+        transitions: if args.transition.is_empty() { base.transitions } else { args.transition.clone() },
+        views: args.views.or(base.views),
+        seconds: args.seconds.or(base.seconds),
     }
 }
 
@@ -108,12 +126,13 @@ fn check(request: &Request) -> Result<()> {
 }
 
 /// Every prompt with the file it is for.
-fn prompts(args: &GenerateArgs, prompt: &str) -> Result<Vec<(String, PathBuf)>> {
+fn prompts(args: &GenerateArgs, kind: Kind, prompt: &str) -> Result<Vec<(String, PathBuf)>> {
     if let (Some(list), Some(folder)) = (&args.prompts, &args.out_dir) {
         let text = read_list(list)?;
+        let ending = files::formats(kind).first().map_or("", |format| format.ending());
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate();
         let prompts: Vec<_> =
-            lines.map(|(index, line)| (line.to_owned(), folder.join(format!("{index:04}.png")))).collect();
+            lines.map(|(index, line)| (line.to_owned(), folder.join(format!("{index:04}{ending}")))).collect();
         if prompts.is_empty() {
             let subject = list.display().to_string();
             return Err(Error::bad_request(subject).expected("one prompt a line").found("no prompt"));
@@ -139,8 +158,11 @@ fn read_list(path: &Path) -> Result<String> {
 /// `star.png` → `star-0.png`.
 fn numbered(path: &Path, number: usize) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
-    name.push(format!("-{number}."));
-    name.push(path.extension().unwrap_or_default());
+    name.push(format!("-{number}"));
+    if let Some(ending) = path.extension() {
+        name.push(".");
+        name.push(ending);
+    }
     path.with_file_name(name)
 }
 
@@ -155,7 +177,10 @@ fn check_writable(args: &GenerateArgs, jobs: &[Job]) -> Result<()> {
                     .found(error.to_string())
             })
         }
-        _ => jobs.iter().try_for_each(|job| output::check_writable(&job.path)),
+        _ => jobs.iter().try_for_each(|job| match job.format {
+            Format::Folder => files::check_folder(&job.path),
+            _ => output::check_writable(&job.path),
+        }),
     }
 }
 
@@ -204,6 +229,24 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_is_the_named_one_or_that_of_options_or_of_the_ending() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str, more: &[&str]| {
+            let output = folder.path().join(name).display().to_string();
+            let plan = planned(&[&["a", "-o", &output][..], more].concat()).unwrap();
+            (plan.jobs[0].request.kind, plan.jobs[0].format)
+        };
+        assert_eq!(of("a.png", &[]), (Kind::Image, Format::Png));
+        assert_eq!(of("a.gif", &[]), (Kind::Video, Format::Gif));
+        assert_eq!(of("a.png", &["--frames", "4"]), (Kind::Video, Format::Apng));
+        assert_eq!(of("a.glb", &[]), (Kind::Views, Format::Glb));
+        assert_eq!(of("a.gif", &["--views", "4"]), (Kind::Views, Format::Gif));
+        assert_eq!(of("a.png", &["--kind", "views"]), (Kind::Views, Format::Png));
+        assert_eq!(of("a.wav", &[]), (Kind::Audio, Format::Wav));
+        assert_eq!(of("frames", &["--kind", "video"]), (Kind::Video, Format::Folder));
+    }
+
+    #[test]
     fn what_cannot_be_made_is_refused_before_the_model_loads() {
         let seed = MAX_SEED.to_string();
         for (args, part) in [
@@ -217,9 +260,14 @@ mod tests {
             (&["a", "-o", "a.png", "--solver", "rk5"], "solver: expected one of euler"),
             (&["a", "-o", "a.png", "--count", "0"], "--count: expected 1 to 10000"),
             (&["a", "-o", "a.png", "--count", "2", "--seed", &seed], "seed: expected 0 to 9007199254740991"),
-            (&["a", "-o", "a.png", "--kind", "video"], "video: this version makes images only"),
-            (&["a", "-o", "a.png", "--frames", "8"], "--frames: an option for videos"),
-            (&["a", "-o", "a.wav"], "a file for audio"),
+            (&["a", "-o", "a.wav", "--kind", "image"], "a.wav: expected .png, .webp, .jpg for an image, found .wav"),
+            (&["a", "-o", "a.png", "--seconds", "1"], "a.png: expected .wav for a sound, found .png"),
+            (&["a", "-o", "a.mp4"], "found .mp4"),
+            (&["a", "-o", "a"], "expected a name with an ending"),
+            (&["a", "-o", "a.gif", "--views", "8", "--frames", "8"], "views: found a request of kind video"),
+            (&["a", "-o", "a.gif", "--fps", "0"], "fps: expected above 0"),
+            (&["a", "-o", "a.gif", "--transition", "2-6:b", "--transition", "4-8:c"], "do not overlap"),
+            (&["a", "-o", "a.png", "--class", "1"], "--class: found an option for models with classes"),
             (
                 &["a", "-o", "nowhere/a.png"],
                 "nowhere/a.png: No such file or directory (os error 2); its folder does not exist",

@@ -46,12 +46,11 @@ fn other_endings_and_other_kinds_are_refused() {
     let desk = Desk::new();
     for (args, part) in [
         (&["a star", "-o", "a.tiff"][..], "found .tiff"),
-        (&["a star", "-o", "a"], "no ending"),
-        (&["a star", "-o", "a.gif"], "a file for video; this version makes images only"),
-        (&["a star", "-o", "a.wav"], "a file for audio"),
-        (&["a star", "-o", "a.glb"], "a file for views"),
-        (&["a star", "-o", "a.png", "--kind", "video"], "video: this version makes images only"),
-        (&["a star", "-o", "a.png", "--frames", "8"], "--frames: an option for videos"),
+        (&["a star", "-o", "a"], "a name with an ending, or --kind video or views beside a folder"),
+        (&["a star", "-o", "a.gif", "--kind", "image"], "expected .png, .webp, .jpg for an image, found .gif"),
+        (&["a star", "-o", "a.png", "--kind", "audio"], "expected .wav for a sound, found .png"),
+        (&["a star", "-o", "a.gif", "--views", "8", "--seconds", "1"], "seconds: found a request of kind views"),
+        (&["a star", "-o", "a.wav", "--size", "64x64"], "width: found a request of kind audio"),
         (&["a star", "-o", "a.png", "--model", "https://example.org/m"], "this version reads folders only"),
     ] {
         let line = desk.generate_refusal(USAGE, args);
@@ -107,7 +106,7 @@ fn any_text_is_a_prompt() {
 #[test]
 fn errors_are_events_too() {
     let desk = Desk::new();
-    for args in [&["a star", "-o", "a.gif", "--json"][..], &["--json", "--nonsense"]] {
+    for args in [&["a star", "-o", "a.tiff", "--json"][..], &["--json", "--nonsense"]] {
         let outcome = desk.generate(args);
         let events = outcome.events();
         assert_eq!((outcome.code, events.len()), (Some(USAGE), 1), "{events:?}");
