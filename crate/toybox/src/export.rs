@@ -7,10 +7,11 @@ use burn::tensor::Device;
 use clap::ValueEnum;
 use flagdit::{
     quant::Format,
+    request::Kind,
     text::language_model::LanguageModelConfig,
     weights::{
         Manifest, Writer,
-        manifest::{Component, Components, FORMAT, Sizes, VERSION},
+        manifest::{Component, Components, FORMAT, VERSION},
         params::Params,
         recipe::{Rule, format_for},
     },
@@ -23,7 +24,7 @@ use crate::{
         autoencoder,
         checkpoint::{self, Named},
         denoiser::TextToLatent,
-        recipe::Recipe,
+        recipe::{Modality, Recipe},
     },
 };
 
@@ -90,13 +91,15 @@ pub fn export(recipe: &Recipe, folder: &Path, target: &Path, quant: Quant) -> Re
     let bytes = std::fs::read(&tokenizer).with_context(|| format!("tokenizer {}", tokenizer.display()))?;
     writer.add_file("text/tokenizer.json", &bytes)?;
     let text = LanguageModelConfig { vocab_size: vocabulary, ..recipe.text.clone() };
+    let mut decoders =
+        BTreeMap::from([("image".to_owned(), component("autoencoder-kl", serde_json::to_value(vae_config)?, None))]);
+    if let Some(mel) = &recipe.mel {
+        decoders.insert("audio".to_owned(), component("griffin-lim", serde_json::to_value(mel)?, None));
+    }
     let components = Components {
         text: component("llama", with_rules(serde_json::to_value(text)?)?, Some("text/tokenizer.json")),
         denoiser: component("flag-dit", serde_json::to_value(&recipe.denoiser)?, None),
-        decoders: BTreeMap::from([(
-            "image".to_owned(),
-            component("autoencoder-kl", serde_json::to_value(vae_config)?, None),
-        )]),
+        decoders,
     };
     writer.finish(manifest(recipe, components, rules))?;
     Ok(())
@@ -126,18 +129,18 @@ fn with_rules(mut config: Value) -> Result<Value> {
 }
 
 fn manifest(recipe: &Recipe, components: Components, rules: Vec<Rule>) -> Manifest {
-    let multiple = (recipe.vae.factor() * recipe.denoiser.patch_size) as u32;
-    let sizes = Sizes { native: vec![64, 64], multiple, max: vec![256, 256] };
+    let named = |(kind, modality): (&Kind, &Modality)| (kind.name().to_owned(), modality.clone());
+    let modalities: BTreeMap<String, Modality> = recipe.modalities.iter().map(named).collect();
     Manifest {
         format: FORMAT.to_owned(),
         version: VERSION,
         name: "toybox".to_owned(),
         license: "MIT OR Apache-2.0".to_owned(),
         created_by: format!("flagdit {}", env!("CARGO_PKG_VERSION")),
-        modalities: vec!["image".to_owned()],
-        sizes: BTreeMap::from([("image".to_owned(), sizes)]),
+        modalities: recipe.modalities.keys().map(|kind| kind.name().to_owned()).collect(),
+        sizes: modalities.iter().map(|(kind, modality)| (kind.clone(), modality.sizes.clone())).collect(),
         components,
-        sampling: BTreeMap::from([("image".to_owned(), recipe.sampling.clone())]),
+        sampling: modalities.into_iter().map(|(kind, modality)| (kind, modality.sampling)).collect(),
         recipe: rules,
         files: Vec::new(),
         tensors: BTreeMap::new(),

@@ -14,6 +14,7 @@ use burn::tensor::Device;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use export::Quant;
+use flagdit::request::Kind;
 use gallery::Gallery;
 use train::{autoencoder, decoder, denoiser, recipe::Recipe};
 
@@ -50,6 +51,9 @@ enum Command {
     Reconstruct {
         #[command(flatten)]
         of: Run,
+        /// Of pictures, or of the frames of videos or views.
+        #[arg(long, default_value = "image", value_parser = kind)]
+        kind: Kind,
         /// The picture to write.
         #[arg(long, short)]
         output: PathBuf,
@@ -70,12 +74,15 @@ enum Command {
         /// The model folder.
         #[arg(long, default_value = "weights-quantized/toybox")]
         model: PathBuf,
-        /// The captions, with what they call for.
-        #[arg(long, default_value = "crate/toybox/judge/captions.json")]
-        captions: PathBuf,
-        /// Only the first so many.
+        /// What to generate.
+        #[arg(long, default_value = "image", value_parser = kind)]
+        kind: Kind,
+        /// The captions, with what they call for; the committed ones of the kind if absent.
         #[arg(long)]
-        count: Option<usize>,
+        captions: Option<PathBuf>,
+        /// Only the first so many.
+        #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+        count: usize,
         /// Where to generate.
         #[arg(long, default_value = "cpu")]
         device: String,
@@ -88,6 +95,9 @@ enum Command {
         /// The model folder.
         #[arg(long, default_value = "weights-quantized/toybox")]
         model: PathBuf,
+        /// What to generate.
+        #[arg(long, default_value = "image", value_parser = kind)]
+        kind: Kind,
         /// The picture to write.
         #[arg(long, short)]
         output: PathBuf,
@@ -97,9 +107,12 @@ enum Command {
     },
     /// Write the judge's list of captions anew (only where the world has changed).
     Captions {
-        /// The list.
-        #[arg(default_value = "crate/toybox/judge/captions.json")]
-        path: PathBuf,
+        /// Of which kind.
+        #[arg(long, default_value = "image", value_parser = kind)]
+        kind: Kind,
+        /// Where the lists are.
+        #[arg(default_value = LISTS)]
+        folder: PathBuf,
     },
 }
 
@@ -124,38 +137,59 @@ enum Part {
 fn main() -> Result<()> {
     match Args::parse().command {
         Command::Train { of, init, part, minutes } => train_run(&of, init.as_deref(), part, minutes),
-        Command::Reconstruct { of, output } => {
-            let psnr = train::reconstruct::sheet(&Recipe::read(&of.recipe)?, &of.run, &output)?;
+        Command::Reconstruct { of, kind, output } => {
+            let psnr = train::reconstruct::sheet(&Recipe::read(&of.recipe)?, &of.run, kind, &output)?;
             println!("{psnr:.1} dB");
             Ok(())
         }
         Command::Export { of, output, quant } => export::export(&Recipe::read(&of.recipe)?, &of.run, &output, quant),
-        Command::Judge { model, captions, count, device, json } => {
-            let mut captions = judge::list::read(&captions)?;
-            captions.truncate(count.unwrap_or(usize::MAX));
-            pollster::block_on(async {
-                let mut gallery = Gallery::open(&model, &device).await?;
-                let table = gallery.judge(&captions).await?;
-                println!("{table}");
-                if let Some(path) = json {
-                    let report = serde_json::json!({ "of": gallery.model(), "table": table });
-                    std::fs::write(&path, serde_json::to_string_pretty(&report)?)?;
-                }
-                Ok(())
-            })
+        Command::Judge { model, kind, captions, count, device, json } => pollster::block_on(async {
+            let gallery = Gallery::open(&model, &device).await?;
+            let list = captions.unwrap_or_else(|| Path::new(LISTS).join(list_name(kind)));
+            let report = gallery.judge(kind, &list, count).await?;
+            println!("{}", report.text);
+            if let Some(path) = json {
+                let report = serde_json::json!({ "of": gallery.model(), "table": report.json });
+                std::fs::write(&path, serde_json::to_string_pretty(&report)?)?;
+            }
+            Ok(())
+        }),
+        Command::Sheet { model, kind, output, cell } => {
+            pollster::block_on(async { Gallery::open(&model, "cpu").await?.sheet(kind, &output, cell).await })
         }
-        Command::Sheet { model, output, cell } => {
-            pollster::block_on(async { Gallery::open(&model, "cpu").await?.sheet(&output, cell).await })
+        Command::Captions { kind, folder } => {
+            let path = folder.join(list_name(kind));
+            match kind {
+                Kind::Image => judge::list::write(&path),
+                Kind::Video => judge::video::list::write(&path),
+                Kind::Views => judge::views::list::write(&path),
+                Kind::Audio => judge::sound::list::write(&path),
+            }
         }
-        Command::Captions { path } => judge::list::write(&path),
     }
+}
+
+/// Where the judge's lists are.
+const LISTS: &str = "crate/toybox/judge";
+
+fn list_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Image => "captions.json",
+        Kind::Video => "videos.json",
+        Kind::Views => "views.json",
+        Kind::Audio => "sounds.json",
+    }
+}
+
+fn kind(name: &str) -> Result<Kind> {
+    Kind::parse(name).with_context(|| format!("expected image, video or views, found {name}"))
 }
 
 fn train_run(of: &Run, init: Option<&Path>, part: Part, minutes: f64) -> Result<()> {
     let recipe = Recipe::read(&of.recipe)?;
     std::fs::create_dir_all(&of.run).with_context(|| format!("run {}", of.run.display()))?;
     if let Some(model) = init {
-        train::init::from_model(model, &of.run)?;
+        train::init::from_model(model, &recipe, &of.run)?;
     }
     let device = Device::flex().autodiff();
     // The denoiser works in the autoencoder's latent space, so that one has to stand still before.

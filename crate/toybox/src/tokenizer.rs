@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use flagdit::text::tokenizer::{Tokenizer, TokenizerRules};
+use flagdit::{
+    request::Kind,
+    text::tokenizer::{Tokenizer, TokenizerRules},
+};
 use tokenizers::{
     AddedToken, TokenizerBuilder,
     decoders::byte_level::ByteLevel as Decoder,
@@ -12,9 +15,12 @@ use tokenizers::{
     pre_tokenizers::byte_level::ByteLevel,
 };
 
-use crate::{train::recipe::Recipe, world::captions};
+use crate::{
+    train::recipe::Recipe,
+    world::{captions, sound, video, views},
+};
 
-/// Captions it is trained on.
+/// Captions of each kind that it is trained on.
 const CAPTIONS: usize = 20_000;
 /// Special tokens, in the order of their ids.
 const SPECIAL: [&str; 3] = ["<pad>", "<s>", "</s>"];
@@ -60,6 +66,21 @@ impl CaptionTokenizer {
     }
 }
 
+/// Captions of everything that the recipe makes, as its prompts have them.
+fn corpus(recipe: &Recipe) -> impl Iterator<Item = String> + Send {
+    let of_kind = |&kind: &Kind| {
+        let prefix = recipe.prefix(kind).to_owned();
+        let captions: Box<dyn Iterator<Item = String> + Send> = match kind {
+            Kind::Image => Box::new(captions::corpus(CAPTIONS, recipe.seed)),
+            Kind::Video => Box::new(video::corpus(CAPTIONS, recipe.seed)),
+            Kind::Views => Box::new(views::corpus(CAPTIONS, recipe.seed)),
+            Kind::Audio => Box::new(sound::corpus(CAPTIONS, recipe.seed)),
+        };
+        captions.map(move |caption| format!("{prefix}{caption}"))
+    };
+    recipe.modalities.keys().map(of_kind).collect::<Vec<_>>().into_iter().flatten()
+}
+
 fn train(path: &Path, recipe: &Recipe) -> Result<()> {
     let mut trainer = BpeTrainerBuilder::new()
         .show_progress(false)
@@ -78,7 +99,7 @@ fn train(path: &Path, recipe: &Recipe) -> Result<()> {
         .build()
         .map_err(|error| anyhow!(error))?;
     tokenizer
-        .train(&mut trainer, captions::corpus(CAPTIONS, recipe.seed))
+        .train(&mut trainer, corpus(recipe))
         .and_then(|tokenizer| tokenizer.save(path, true))
         .map_err(|error| anyhow!(error))
 }

@@ -34,7 +34,7 @@ pub fn measure(rgb: &[u8], width: u32, height: u32) -> Measurement {
     Measurement { background: nearest(picture.background), objects }
 }
 
-fn measure_blob(picture: &Picture, blob: &Blob) -> MeasuredObject {
+pub(super) fn measure_blob(picture: &Picture, blob: &Blob) -> MeasuredObject {
     let (width, height) = (picture.width as f32, picture.height as f32);
     let (mut area, mut x_sum, mut y_sum) = (0.0, 0.0, 0.0);
     let (mut low, mut high) = ([f32::MAX; 2], [f32::MIN; 2]);

@@ -9,10 +9,13 @@ mod measure;
 mod palette;
 mod score;
 mod segment;
+pub mod sound;
 mod table;
 mod templates;
 #[cfg(test)]
 mod tests;
+pub mod video;
+pub mod views;
 
 pub use expectation::{Expectation, ExpectedObject};
 pub use measure::{Measurement, measure};

@@ -39,7 +39,7 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     }
     let mut model = AutoencoderKl::new(&recipe.vae, &params)?;
     let stage = &recipe.autoencoder;
-    let batches = batches::stream(stage, recipe.seed, counters.pictures, 1.0);
+    let batches = batches::stream(recipe, stage, counters.pictures, 1.0);
     let mut progress = Progress::new("autoencoder", folder.to_owned(), counters, minutes)?;
     while progress.goes_on(stage) {
         let batch = batches.recv()?;
@@ -48,7 +48,7 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
         let options = stage.step(progress.counters.pictures, recipe.ema);
         ensure!(loss.is_finite(), "the autoencoder's loss is {loss}: lower its learning rate, and resume");
         model = optimizer.step(model, gradients, options);
-        if progress.step(batch.captions.len(), loss, options.rate)? {
+        if progress.step(stage.batch, "pictures", loss, options.rate)? {
             checkpoint::save(&path, &model, &optimizer, progress.counters)?;
         }
     }
@@ -64,8 +64,8 @@ struct Part {
 }
 
 fn parts(batch: &Batch, model: &AutoencoderKl, device: &Device) -> Vec<(f64, Part)> {
-    let pictures = batch.pictures(device);
-    let (count, width, height) = batch.size;
+    let pictures = batch.tensor(device);
+    let [count, _, height, width] = pictures.dims();
     let factor = model.factor();
     let latent = [count, model.latent_channels(), height / factor, width / factor];
     let noise = Tensor::random(latent, Distribution::Normal(0.0, 1.0), device);
@@ -125,8 +125,8 @@ pub fn trained(recipe: &Recipe, folder: &Path, device: &Device) -> Result<(Autoe
 
 /// The configuration with the scale and shift of the latents of one batch.
 fn measure(model: &AutoencoderKl, recipe: &Recipe, device: &Device) -> Result<VaeConfig> {
-    let batch = batches::stream(&recipe.flow, recipe.seed, 0, 1.0).recv()?;
-    let latents = checkpoint::values(model.moments(batch.pictures(device)).0);
+    let batch = batches::stream(recipe, &recipe.autoencoder, 0, 1.0).recv()?;
+    let latents = checkpoint::values(model.moments(batch.tensor(device)).0);
     let count = latents.len() as f64;
     let mean = latents.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
     let variance = latents.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;

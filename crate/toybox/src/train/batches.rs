@@ -1,47 +1,63 @@
-//! Rendered pictures with captions, made ahead on a thread of their own.
+//! Rendered samples with captions, made ahead on a thread of their own.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use flagdit::{
+    decode::mel::{MelConfig, MelSpectrogram},
+    request::Kind,
+};
 
-use super::recipe::Stage;
-use crate::world::{Curriculum, Rng, sample};
+use super::recipe::{Bucket, Recipe, Stage};
+use crate::world::{Curriculum, Rng, sample, sound, video, views};
 
 /// Batches made ahead.
 const AHEAD: usize = 3;
 
-/// Pictures of one size with their captions.
+/// Samples of one bucket with their captions.
 pub struct Batch {
-    /// `[B, 3, H, W]` in −1 … 1, row-major.
-    pub pixels: Vec<f32>,
-    /// B, W, H.
-    pub size: (usize, usize, usize),
-    /// One a picture.
+    /// The bucket's place in its stage.
+    pub bucket: usize,
+    /// Pictures in −1 … 1, `[B·F, 3, H, W]`, a sample's frames one after the other; of sound the spectrograms,
+    /// `[B, 1, bands, T]`.
+    pub values: Vec<f32>,
+    shape: [usize; 4],
+    /// One a sample, with the prefix of its kind.
     pub captions: Vec<String>,
 }
 
 impl Batch {
-    /// `[B, 3, H, W]`.
-    pub fn pictures(&self, device: &Device) -> Tensor<4> {
-        let (batch, width, height) = self.size;
-        Tensor::from_data(TensorData::new(self.pixels.clone(), [batch, 3, height, width]), device)
+    /// All samples as a tensor.
+    pub fn tensor(&self, device: &Device) -> Tensor<4> {
+        Tensor::from_data(TensorData::new(self.values.clone(), self.shape), device)
     }
 }
 
+/// Draws samples of every kind.
+struct Source {
+    stage: Stage,
+    recipe: Recipe,
+    spectrogram: Option<(MelConfig, MelSpectrogram)>,
+}
+
 /// An endless stream of batches. `share` is the share of a full batch that is wanted; `pictures` is where the
-/// training stands, so that a resumed one does not see the same pictures again.
-pub fn stream(stage: &Stage, seed: u64, pictures: u64, share: f32) -> Receiver<Batch> {
+/// training stands, so that a resumed one does not see the same samples again.
+pub fn stream(recipe: &Recipe, stage: &Stage, pictures: u64, share: f32) -> Receiver<Batch> {
     let (sender, receiver) = sync_channel(AHEAD);
-    let stage = stage.clone();
+    let spectrogram = recipe.mel.as_ref().map(|mel| {
+        let spectrogram = MelSpectrogram::new(mel).expect("the recipe was checked when it was read");
+        (mel.clone(), spectrogram)
+    });
+    let source = Source { stage: stage.clone(), recipe: recipe.clone(), spectrogram };
     std::thread::spawn(move || {
-        let mut rng = Rng::stream(seed, "pictures", pictures);
+        let mut rng = Rng::stream(source.recipe.seed, "pictures", pictures);
         let mut seen = pictures;
         loop {
-            let (width, height, full) = stage.draw_size(&mut rng);
-            let batch = ((full as f32 * share).round() as usize).max(1);
-            let rendered = render(&mut rng, stage.simple_share(seen), (batch, width as usize, height as usize));
-            seen += full as u64;
-            if sender.send(rendered).is_err() {
+            let (bucket, full) = source.stage.draw_bucket(&mut rng);
+            let count = ((full as f32 * share).round() as usize).max(1);
+            let batch = source.batch(&mut rng, seen, bucket, count);
+            seen += source.stage.batch as u64;
+            if sender.send(batch).is_err() {
                 return; // the training is over
             }
         }
@@ -49,21 +65,59 @@ pub fn stream(stage: &Stage, seed: u64, pictures: u64, share: f32) -> Receiver<B
     receiver
 }
 
-fn render(rng: &mut Rng, simple: f32, size: (usize, usize, usize)) -> Batch {
-    let (batch, width, height) = size;
-    let area = width * height;
-    let mut pixels = vec![0.0; batch * 3 * area];
-    let mut captions = Vec::with_capacity(batch);
-    for picture in pixels.chunks_exact_mut(3 * area) {
-        let curriculum = if rng.chance(simple) { Curriculum::Simple } else { Curriculum::Full };
-        let sample = sample(rng, curriculum);
-        let rgb = sample.scene.render(width as u32, height as u32);
-        for (i, pixel) in rgb.chunks_exact(3).enumerate() {
-            for channel in 0..3 {
-                picture[channel * area + i] = f32::from(pixel[channel]) / 127.5 - 1.0;
+impl Source {
+    fn batch(&self, rng: &mut Rng, seen: u64, place: usize, count: usize) -> Batch {
+        let bucket = self.stage.buckets[place];
+        let prefix = self.recipe.prefix(bucket.kind);
+        let mut values = Vec::with_capacity(count * bucket.cost() * 3);
+        let mut captions = Vec::with_capacity(count);
+        for _ in 0..count {
+            let caption = self.draw(rng, seen, bucket, &mut values);
+            captions.push(format!("{prefix}{caption}"));
+        }
+        let [width, height] = bucket.size.map(|side| side as usize);
+        let shape = match bucket.kind {
+            Kind::Audio => [count, 1, height, width],
+            _ => [count * bucket.frames, 3, height, width],
+        };
+        Batch { bucket: place, values, shape, captions }
+    }
+
+    /// One sample's values, appended to `values`, and its caption.
+    fn draw(&self, rng: &mut Rng, seen: u64, bucket: Bucket, values: &mut Vec<f32>) -> String {
+        let [width, height] = bucket.size;
+        match bucket.kind {
+            Kind::Image => {
+                let simple = rng.chance(self.stage.simple_share(seen));
+                let sample = sample(rng, if simple { Curriculum::Simple } else { Curriculum::Full });
+                add_picture(&sample.scene.render(width, height), values);
+                sample.caption
+            }
+            Kind::Video => {
+                let sample = video::sample(rng);
+                sample.clip.render(width, height, bucket.frames).iter().for_each(|rgb| add_picture(rgb, values));
+                sample.caption
+            }
+            Kind::Views => {
+                let sample = views::sample(rng);
+                sample.object.render(width, height, bucket.frames).iter().for_each(|rgb| add_picture(rgb, values));
+                sample.caption
+            }
+            Kind::Audio => {
+                let sample = sound::sample(rng);
+                let (config, spectrogram) = self.spectrogram.as_ref().expect("a recipe with sound has a spectrogram");
+                let seconds = (width as usize * config.hop) as f32 / config.sample_rate as f32;
+                let samples = sample.sound.render(seconds, config.sample_rate);
+                values.extend(spectrogram.analyse(&samples, width as usize)); // [bands, T]
+                sample.caption
             }
         }
-        captions.push(sample.caption);
     }
-    Batch { pixels, size, captions }
+}
+
+/// RGB bytes to channels in −1 … 1.
+fn add_picture(rgb: &[u8], values: &mut Vec<f32>) {
+    for channel in 0..3 {
+        values.extend(rgb.iter().skip(channel).step_by(3).map(|&level| f32::from(level) / 127.5 - 1.0));
+    }
 }

@@ -1,15 +1,17 @@
 //! The loss curve: a CSV that grows as the training goes, and a picture of it.
 
-use std::{fs::OpenOptions, io::Write, path::Path};
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write, path::Path};
 
 use anyhow::{Context, Result};
 use tiny_skia::{Color, Paint, PathBuilder, Pixmap, Stroke, Transform};
 
 /// One line of the CSV.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Point {
+pub struct Point<'a> {
     /// Pictures seen.
     pub pictures: u64,
+    /// Of which kind of sample the loss is.
+    pub kind: &'a str,
     /// Mean loss since the last point.
     pub loss: f64,
     /// Learning rate.
@@ -19,13 +21,14 @@ pub struct Point {
 }
 
 /// Appends a point.
-pub fn append(path: &Path, point: Point) -> Result<()> {
+pub fn append(path: &Path, point: Point<'_>) -> Result<()> {
     let new = !path.exists();
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     if new {
-        writeln!(file, "pictures,loss,learning_rate,seconds")?;
+        writeln!(file, "pictures,loss,learning_rate,seconds,kind")?;
     }
-    writeln!(file, "{},{:.6},{:.3e},{:.0}", point.pictures, point.loss, point.rate, point.seconds)?;
+    let Point { pictures, kind, loss, rate, seconds } = point;
+    writeln!(file, "{pictures},{loss:.6},{rate:.3e},{seconds:.0},{kind}")?;
     Ok(())
 }
 
@@ -40,25 +43,33 @@ pub fn cut(path: &Path, pictures: u64) -> Result<()> {
     std::fs::write(path, kept).with_context(|| format!("loss curve {}", path.display()))
 }
 
-fn read(path: &Path) -> Result<Vec<(f32, f32)>> {
+/// The points of each kind of sample.
+fn read(path: &Path) -> Result<BTreeMap<String, Vec<(f32, f32)>>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("loss curve {}", path.display()))?;
-    let number = |field: Option<&str>| field.and_then(|f| f.parse::<f32>().ok());
-    let row = |line: &str| {
-        let mut fields = line.split(',');
-        Some((number(fields.next())?, number(fields.next())?))
-    };
-    Ok(text.lines().skip(1).filter_map(row).collect())
+    let mut curves: BTreeMap<String, Vec<(f32, f32)>> = BTreeMap::new();
+    for line in text.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        let number = |place: usize| fields.get(place).and_then(|field| field.parse::<f32>().ok());
+        if let (Some(pictures), Some(loss)) = (number(0), number(1)) {
+            curves.entry(fields.get(4).copied().unwrap_or_default().to_owned()).or_default().push((pictures, loss));
+        }
+    }
+    Ok(curves)
 }
 
-/// Draws a curve: pictures along, the loss up on a logarithmic scale, with a line for every power of two.
+/// Of each kind's line, in the order of their names.
+const COLOURS: [(u8, u8, u8); 4] = [(36, 84, 214), (222, 110, 20), (30, 150, 80), (150, 50, 170)];
+
+/// Draws the curve of each kind: pictures along, the loss up on a logarithmic scale, with a line for every power of two.
 pub fn draw(csv: &Path, png: &Path) -> Result<()> {
     const SIZE: (f32, f32) = (720.0, 360.0);
     const MARGIN: f32 = 24.0;
-    let points = read(csv)?;
-    let most = points.iter().map(|p| p.0).fold(1.0, f32::max);
-    let logs: Vec<f32> = points.iter().map(|p| p.1.max(1e-9).log2()).collect();
-    let low = logs.iter().copied().fold(f32::MAX, f32::min).floor();
-    let high = logs.iter().copied().fold(f32::MIN, f32::max).ceil().max(low + 1.0);
+    let curves = read(csv)?;
+    let log = |loss: f32| loss.max(1e-9).log2();
+    let points = || curves.values().flatten();
+    let most = points().map(|p| p.0).fold(1.0, f32::max);
+    let low = points().map(|p| log(p.1)).fold(f32::MAX, f32::min).floor();
+    let high = points().map(|p| log(p.1)).fold(f32::MIN, f32::max).ceil().max(low + 1.0);
     let x = |pictures: f32| MARGIN + pictures / most * (SIZE.0 - 2.0 * MARGIN);
     let y = |log: f32| SIZE.1 - MARGIN - (log - low) / (high - low) * (SIZE.1 - 2.0 * MARGIN);
     let mut pixmap = Pixmap::new(SIZE.0 as u32, SIZE.1 as u32).context("a pixmap")?;
@@ -79,7 +90,9 @@ pub fn draw(csv: &Path, png: &Path) -> Result<()> {
         let level = y(power as f32);
         line(&[(MARGIN, level), (SIZE.0 - MARGIN, level)], (220, 220, 225), 1.0);
     }
-    let curve: Vec<(f32, f32)> = points.iter().zip(&logs).map(|(p, &log)| (x(p.0), y(log))).collect();
-    line(&curve, (36, 84, 214), 2.0);
+    for (points, rgb) in curves.values().zip(COLOURS.iter().cycle()) {
+        let curve: Vec<(f32, f32)> = points.iter().map(|p| (x(p.0), y(log(p.1)))).collect();
+        line(&curve, *rgb, 2.0);
+    }
     pixmap.save_png(png).with_context(|| format!("picture of the curve {}", png.display()))
 }

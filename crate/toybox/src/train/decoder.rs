@@ -36,12 +36,12 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     };
     let mut model = AutoencoderKl::new(&config, &params)?;
     let stage = &recipe.decoder;
-    let pictures = batches::stream(stage, recipe.seed, counters.pictures, 1.0);
+    let pictures = batches::stream(recipe, stage, counters.pictures, 1.0);
     let (sender, parts) = sync_channel(1);
     let tracked = device.clone();
     std::thread::spawn(move || {
         while let Ok(batch) = pictures.recv() {
-            if sender.send(encode(&encoder, batch.pictures(&plain), &tracked)).is_err() {
+            if sender.send(encode(&encoder, batch.tensor(&plain), &tracked)).is_err() {
                 return; // the training is over
             }
         }
@@ -49,12 +49,11 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     let mut progress = Progress::new("decoder", folder.to_owned(), counters, minutes)?;
     while progress.goes_on(stage) {
         let parts: Vec<(f64, Part)> = parts.recv()?;
-        let count = parts.iter().map(|(_, part)| part.pictures.dims()[0]).sum();
         let (loss, gradients) = gradients(&model, device, parts, loss);
         let options = stage.step(progress.counters.pictures, recipe.ema);
         ensure!(loss.is_finite(), "the decoder's loss is {loss}: lower its learning rate, and resume");
         model = optimizer.step(model, gradients, options);
-        if progress.step(count, loss, options.rate)? {
+        if progress.step(stage.batch, "pictures", loss, options.rate)? {
             checkpoint::save(&path, &model, &optimizer, progress.counters)?;
         }
     }

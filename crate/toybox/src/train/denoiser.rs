@@ -1,7 +1,6 @@
 //! Stage two: text encoder and Flag-DiT together, by flow matching (`model.md` §5).
 
 use std::{
-    collections::HashMap,
     path::Path,
     sync::mpsc::{Receiver, sync_channel},
 };
@@ -12,7 +11,8 @@ use burn::{
     tensor::{Device, Distribution, Int, Tensor, TensorData},
 };
 use flagdit::{
-    model::{Caption, FlagDit, Sequence, SequenceOptions},
+    model::{Caption, FlagDit, LatentShape, Sequence, SequenceOptions},
+    request::Kind,
     text::language_model::{LanguageModel, batch_ids},
     weights::params::Params,
 };
@@ -24,7 +24,7 @@ use super::{
     optimizer::Optimizer,
     parallel::{gradients, split},
     progress::Progress,
-    recipe::Recipe,
+    recipe::{Bucket, Recipe},
 };
 use crate::{tokenizer::CaptionTokenizer, world::Rng};
 
@@ -62,21 +62,19 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     let latents = latents(recipe, folder, device, counters)?;
     device.seed(recipe.seed ^ counters.pictures);
     let mut rng = Rng::stream(recipe.seed, "times", counters.pictures);
-    let mut sequences = HashMap::new();
     let stage = &recipe.flow;
+    let sequence = |bucket: &Bucket| model.denoiser.sequence(shape(recipe, bucket), SequenceOptions::default(), device);
+    let sequences: Vec<Sequence> = stage.buckets.iter().map(sequence).collect();
     let mut progress = Progress::new("denoiser", folder.to_owned(), counters, minutes)?;
     while progress.goes_on(stage) {
         let batch = latents.recv()?;
-        let ([_, _, height, width], count) = (batch.latents.dims(), batch.captions.len());
-        let sequence = sequences
-            .entry([height, width])
-            .or_insert_with(|| model.denoiser.sequence(height, width, SequenceOptions::default(), device));
+        let (sequence, kind) = (&sequences[batch.bucket], stage.buckets[batch.bucket].kind);
         let parts = parts(batch, &tokenizer, recipe, &mut rng)?;
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, sequence));
         let options = stage.step(progress.counters.pictures, recipe.ema);
         ensure!(loss.is_finite(), "the denoiser's loss is {loss}: lower its learning rate, and resume");
         model = optimizer.step(model, gradients, options);
-        if progress.step(count, loss, options.rate)? {
+        if progress.step(stage.batch, kind.name(), loss, options.rate)? {
             checkpoint::save(&path, &model, &optimizer, progress.counters)?;
         }
     }
@@ -84,13 +82,23 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     progress.draw()
 }
 
+/// A bucket's extent in the denoiser's space.
+fn shape(recipe: &Recipe, bucket: &Bucket) -> LatentShape {
+    let [width, height] = bucket.size.map(|side| side as usize);
+    let factor = recipe.vae.factor();
+    match bucket.kind {
+        Kind::Audio => LatentShape::Spectrogram { frames: width },
+        _ => LatentShape::Frames { frames: bucket.frames, height: height / factor, width: width / factor },
+    }
+}
+
 /// Encoded batches, made ahead: encoding is too small a work to fill every core by itself.
 fn latents(recipe: &Recipe, folder: &Path, device: &Device, counters: Counters) -> Result<Receiver<LatentBatch>> {
     let plain = device.clone().without_autodiff();
     let (vae, _) = autoencoder::trained(recipe, folder, &plain)?;
-    let batches = batches::stream(&recipe.flow, recipe.seed, counters.pictures, recipe.fresh);
+    let batches = batches::stream(recipe, &recipe.flow, counters.pictures, recipe.fresh);
     let rng = Rng::stream(recipe.seed, "latents", counters.pictures);
-    let mut latents = Latents::new(vae, plain, batches, recipe.fresh, rng);
+    let mut latents = Latents::new(vae, plain, batches, recipe.flow.buckets.clone(), recipe.fresh, rng);
     let (sender, receiver) = sync_channel(1);
     let device = device.clone();
     std::thread::spawn(move || {
@@ -115,9 +123,11 @@ struct Part {
 fn parts(batch: LatentBatch, tokenizer: &CaptionTokenizer, recipe: &Recipe, rng: &mut Rng) -> Result<Vec<(f64, Part)>> {
     let data = batch.latents;
     let (count, device) = (data.dims()[0], data.device());
+    // A dropped caption still says what kind of thing to make.
+    let prefix = recipe.prefix(recipe.flow.buckets[batch.bucket].kind);
     let mut encode = |caption: &String| {
         let dropped = rng.chance(recipe.caption_dropout);
-        tokenizer.encode(if dropped { "" } else { caption })
+        tokenizer.encode(if dropped { prefix } else { caption })
     };
     let rows = batch.captions.iter().map(&mut encode).collect::<Result<Vec<_>>>()?;
     let (ids, mask) = batch_ids(&rows, tokenizer.pad(), &device);

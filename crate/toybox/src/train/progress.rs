@@ -1,6 +1,6 @@
 //! How far a stage of the training is: when it ends, what it reports, when it is saved.
 
-use std::{path::PathBuf, time::Instant};
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use anyhow::Result;
 
@@ -20,7 +20,8 @@ pub struct Progress {
     minutes: f64,
     start: Instant,
     before: f64,
-    losses: Vec<f64>,
+    /// Since the last report, by kind of sample.
+    losses: BTreeMap<&'static str, Vec<f64>>,
 }
 
 impl Progress {
@@ -38,7 +39,7 @@ impl Progress {
             folder,
             minutes,
             start: Instant::now(),
-            losses: Vec::new(),
+            losses: BTreeMap::new(),
         })
     }
 
@@ -47,18 +48,22 @@ impl Progress {
         self.counters.pictures < stage.pictures && self.start.elapsed().as_secs_f64() < self.minutes * 60.0
     }
 
-    /// Counts a step; true if a checkpoint is due.
-    pub fn step(&mut self, pictures: usize, loss: f64, rate: f64) -> Result<bool> {
-        self.losses.push(loss);
+    /// Counts a step of samples of a `kind`; true if a checkpoint is due.
+    pub fn step(&mut self, pictures: usize, kind: &'static str, loss: f64, rate: f64) -> Result<bool> {
+        self.losses.entry(kind).or_default().push(loss);
         self.counters.pictures += pictures as u64;
         self.counters.steps += 1;
         self.counters.seconds = self.before + self.start.elapsed().as_secs_f64();
         if self.counters.steps.is_multiple_of(REPORT) {
             let Counters { pictures, seconds, .. } = self.counters;
-            let loss = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
+            let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+            let by_kind: Vec<(&str, f64)> = self.losses.iter().map(|(kind, losses)| (*kind, mean(losses))).collect();
             self.losses.clear();
-            curve::append(&self.file("csv"), curve::Point { pictures, loss, rate, seconds })?;
-            println!("{}: {pictures} pictures, loss {loss:.4}, {seconds:.0} s", self.name);
+            for &(kind, loss) in &by_kind {
+                curve::append(&self.file("csv"), curve::Point { pictures, kind, loss, rate, seconds })?;
+            }
+            let shown: Vec<String> = by_kind.iter().map(|(kind, loss)| format!("{kind} {loss:.4}")).collect();
+            println!("{}: {pictures} pictures, loss of {}, {seconds:.0} s", self.name, shown.join(", "));
         }
         let is_due = self.counters.steps.is_multiple_of(SAVE);
         if is_due {

@@ -1,11 +1,14 @@
 //! What is trained and how: a JSON file, so that a recipe is data.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use flagdit::{
-    decode::vae::VaeConfig, model::FlagDitConfig, text::language_model::LanguageModelConfig,
-    weights::manifest::Sampling,
+    decode::{mel::MelConfig, vae::VaeConfig},
+    model::FlagDitConfig,
+    request::Kind,
+    text::language_model::LanguageModelConfig,
+    weights::manifest::{Sampling, Sizes},
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +42,59 @@ pub struct Recipe {
     pub fresh: f32,
     /// Decay of the averaged weights.
     pub ema: f64,
-    /// What the manifest states where a request does not say.
+    /// How sound becomes a spectrogram, where there is any.
+    #[serde(default)]
+    pub mel: Option<MelConfig>,
+    /// What is made, with what the manifest states of it.
+    pub modalities: BTreeMap<Kind, Modality>,
+}
+
+/// A kind of output as the manifest states it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Modality {
+    /// The sizes that are allowed.
+    pub sizes: Sizes,
+    /// What is used where a request does not say.
     pub sampling: Sampling,
+}
+
+/// Samples of one kind and size, which fit into one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bucket {
+    /// What they are.
+    #[serde(default = "image")]
+    pub kind: Kind,
+    /// Pixels across and down; of sound: frames and bands of its spectrogram.
+    pub size: [u32; 2],
+    /// Pictures a sample, of videos and views.
+    #[serde(default = "one")]
+    pub frames: usize,
+    /// Share of the steps.
+    pub share: f32,
+}
+
+fn image() -> Kind {
+    Kind::Image
+}
+
+fn one() -> usize {
+    1
+}
+
+/// A frame of sound costs as much as so many pixels: four frames are a token, as are 16 × 16 pixels.
+const PIXELS_A_FRAME: usize = 64;
+
+impl Bucket {
+    /// What one sample costs, in pixels.
+    pub fn cost(&self) -> usize {
+        let [width, height] = self.size.map(|side| side as usize);
+        match self.kind {
+            Kind::Audio => width * PIXELS_A_FRAME,
+            _ => width * height * self.frames,
+        }
+    }
 }
 
 /// What matrices inside the networks learn by.
@@ -58,9 +112,9 @@ pub enum Method {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Pictures to see in all.
+    /// Pictures to see in all. Other samples count as so many pictures of the first bucket as cost the same.
     pub pictures: u64,
-    /// Pictures a step at the first size of `sizes`; others get as many as have the same area.
+    /// Pictures a step of the first bucket; others get as many samples as cost the same.
     pub batch: usize,
     /// What matrices inside the networks learn by; everything else learns by AdamW.
     #[serde(default)]
@@ -71,8 +125,8 @@ pub struct Stage {
     pub warmup: u64,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,
-    /// Sizes with their share of the steps: width, height, weight.
-    pub sizes: Vec<(u32, u32, f32)>,
+    /// What the samples are; a step takes one bucket.
+    pub buckets: Vec<Bucket>,
     /// Share of the pictures that come from the simple curriculum, at the start and at the end.
     pub simple: (f32, f32),
 }
@@ -88,7 +142,8 @@ impl Recipe {
 
     /// Refuses what would fail in the middle of a training.
     fn check(&self) -> Result<()> {
-        for checked in [self.vae.check(), self.text.check(), self.denoiser.check()] {
+        let mel = self.mel.as_ref().map_or(Ok(()), MelConfig::check);
+        for checked in [self.vae.check(), self.text.check(), self.denoiser.check(), mel] {
             checked?;
         }
         ensure!(
@@ -104,16 +159,34 @@ impl Recipe {
         let multiple = (self.vae.factor() * self.denoiser.patch_size) as u32;
         for (name, stage) in [("autoencoder", &self.autoencoder), ("flow", &self.flow), ("decoder", &self.decoder)] {
             ensure!(stage.pictures > 0 && stage.batch > 0, "{name}: pictures and batch must be above 0");
-            ensure!(!stage.sizes.is_empty(), "{name}.sizes: expected at least one size");
-            for &(width, height, share) in &stage.sizes {
-                let fits = width > 0 && height > 0 && width % multiple == 0 && height % multiple == 0 && share > 0.0;
-                ensure!(
-                    fits,
-                    "{name}.sizes: expected multiples of {multiple} with a share, found {width}x{height}: {share}"
-                );
+            ensure!(!stage.buckets.is_empty(), "{name}.buckets: expected at least one");
+            for bucket in &stage.buckets {
+                self.check_bucket(bucket, multiple).with_context(|| format!("{name}.buckets: {bucket:?}"))?;
             }
         }
         Ok(())
+    }
+
+    fn check_bucket(&self, bucket: &Bucket, multiple: u32) -> Result<()> {
+        let [width, height] = bucket.size;
+        ensure!(self.modalities.contains_key(&bucket.kind), "expected a kind of the recipe's modalities");
+        ensure!(width > 0 && height > 0 && bucket.frames > 0 && bucket.share > 0.0, "expected numbers above 0");
+        if bucket.kind != Kind::Audio {
+            ensure!(width % multiple == 0 && height % multiple == 0, "expected multiples of {multiple}");
+            return Ok(());
+        }
+        let (Some(mel), Some(audio)) = (&self.mel, self.denoiser.audio) else {
+            anyhow::bail!("expected mel and denoiser.audio beside it");
+        };
+        ensure!(mel.bands == audio.bands && height as usize == audio.bands, "expected the same number of bands");
+        ensure!((width as usize).is_multiple_of(audio.frames), "expected a multiple of a token's frames");
+        Ok(())
+    }
+
+    /// What stands before the captions of a kind.
+    pub fn prefix(&self, kind: Kind) -> &str {
+        let modality = self.modalities.get(&kind);
+        modality.and_then(|modality| modality.sampling.prompt_prefix.as_deref()).unwrap_or_default()
     }
 }
 
@@ -134,17 +207,16 @@ impl Stage {
         self.simple.0 + (self.simple.1 - self.simple.0) * self.progress(pictures)
     }
 
-    /// The size of the next batch and how many pictures it holds.
-    pub fn draw_size(&self, rng: &mut crate::world::Rng) -> (u32, u32, usize) {
-        let total: f32 = self.sizes.iter().map(|size| size.2).sum();
+    /// The bucket of the next batch, by its place in the list, and how many samples it holds.
+    pub fn draw_bucket(&self, rng: &mut crate::world::Rng) -> (usize, usize) {
+        let total: f32 = self.buckets.iter().map(|bucket| bucket.share).sum();
         let mut left = rng.uniform() * total;
-        let (first_width, first_height, _) = self.sizes[0];
-        let chosen = self.sizes.iter().find(|size| {
-            left -= size.2;
+        let chosen = self.buckets.iter().position(|bucket| {
+            left -= bucket.share;
             left <= 0.0
         });
-        let &(width, height, _) = chosen.unwrap_or(&self.sizes[0]);
-        let batch = self.batch * (first_width * first_height) as usize / (width * height) as usize;
-        (width, height, batch.max(1))
+        let chosen = chosen.unwrap_or_default();
+        let count = self.batch * self.buckets[0].cost() / self.buckets[chosen].cost();
+        (chosen, count.max(1))
     }
 }

@@ -9,6 +9,9 @@ mod render;
 pub mod rng;
 pub mod scene;
 pub mod shape;
+pub mod sound;
+pub mod video;
+pub mod views;
 
 pub use palette::Colour;
 pub use rng::Rng;
