@@ -26,7 +26,7 @@ pub enum Command {
     Generate(Box<GenerateArgs>),
     /// Show what a model folder consists of, or the request that a picture carries
     Inspect(InspectArgs),
-    /// Measure how long a picture takes
+    /// Measure how long a picture takes, or a video, views or a sound
     Bench(BenchArgs),
     /// List the devices, what each can do, and which one `auto` takes
     Devices,
@@ -126,9 +126,21 @@ pub struct BenchArgs {
     /// The model folder; weights-quantized/toybox beside the program or in the working tree if absent
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
+    /// What to make: an image if absent
+    #[arg(long, value_name = "KIND", value_parser = ["image", "video", "views", "audio"])]
+    pub kind: Option<String>,
     /// Pixels, WIDTHxHEIGHT; what the model was trained for if absent
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<Size>,
+    /// Frames of a video
+    #[arg(long, value_name = "N")]
+    pub frames: Option<usize>,
+    /// Views around an object
+    #[arg(long, value_name = "N")]
+    pub views: Option<usize>,
+    /// Seconds of sound
+    #[arg(long, value_name = "S")]
+    pub seconds: Option<f64>,
     /// Solver intervals; the model's own number if absent
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<usize>,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use flagdit::error::{Error, Result};
 use flagdit::pipeline::Pipeline;
 use flagdit::progress::{Event, Settings, Stage};
-use flagdit::request::Request;
+use flagdit::request::{Kind, Request};
 use futures_util::StreamExt as _;
 use serde_json::json;
 
@@ -20,22 +20,26 @@ const PROMPT: &str = "a large red star above a blue square";
 const RUNS: usize = 3;
 
 pub fn run(args: &BenchArgs, terminal: &Terminal) -> Result<()> {
+    let kind = args.kind.as_deref().and_then(Kind::parse).unwrap_or_default();
     let request = Request {
         width: args.size.map(|size| size.width),
         height: args.size.map(|size| size.height),
+        frames: args.frames,
+        views: args.views,
+        seconds: args.seconds,
         steps: args.steps,
-        ..Request::image(PROMPT, 0, 0)
+        ..Request::new(kind, PROMPT)
     };
     request.check()?;
     let folder = model::find(args.model.as_deref())?;
     pollster::block_on(async {
         let (pipeline, load_ms) = generate::open(&folder, &args.device, terminal).await?;
         let mut progress = Progress::new(terminal);
-        progress.begin("a picture to warm up".into());
+        progress.begin("once to warm up".into());
         let first = measure(&pipeline, &request).await?;
         let mut runs = Vec::with_capacity(RUNS);
         for number in 1..=RUNS {
-            progress.begin(format!("picture {number} of {RUNS}"));
+            progress.begin(format!("{number} of {RUNS}"));
             runs.push(measure(&pipeline, &request).await?);
         }
         drop(progress);
@@ -73,7 +77,7 @@ async fn measure(pipeline: &Pipeline, request: &Request) -> Result<Measured> {
 }
 
 fn report(pipeline: &Pipeline, load_ms: f64, first: &Measured, runs: &[Measured], terminal: &Terminal) -> Result<()> {
-    let Settings { width, height, steps, solver, guidance, .. } = &first.settings;
+    let Settings { kind, width, height, frames, views, seconds, steps, solver, guidance, .. } = &first.settings;
     let device = pipeline.device();
     let tokens = pipeline.tokens(&first.settings);
     let first_step = first.step_ms.first().copied().unwrap_or(0.0);
@@ -84,7 +88,8 @@ fn report(pipeline: &Pipeline, load_ms: f64, first: &Measured, runs: &[Measured]
     if terminal.is_json() {
         let bench = json!({
             "type": "bench", "model": pipeline.manifest().name, "modelHash": pipeline.identity(),
-            "device": device.name(), "deviceKind": device.kind(), "width": width, "height": height, "steps": steps,
+            "device": device.name(), "deviceKind": device.kind(),
+            "kind": kind, "width": width, "height": height, "frames": frames, "views": views, "seconds": seconds, "steps": steps,
             "solver": solver, "guidance": guidance, "tokens": tokens, "runs": runs.len(), "loadMs": load_ms, "firstStepMs": first_step,
             "stepMs": step, "gflops": gflops, "pictureMs": picture, "peakMemoryBytes": peak,
         });
@@ -93,12 +98,18 @@ fn report(pipeline: &Pipeline, load_ms: f64, first: &Measured, runs: &[Measured]
     let peak = peak.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
     for (name, value) in [
         ("device", format!("{} ({})", device.name(), device.kind())),
-        ("request", format!("{width}x{height}, {steps} steps of {solver}, guidance {guidance}, {tokens} tokens")),
+        (
+            "request",
+            format!(
+                "{}, {steps} steps of {solver}, guidance {guidance}, {tokens} tokens",
+                generate::extent(&first.settings)
+            ),
+        ),
         ("load", format!("{load_ms:.0} ms")),
         ("first step", format!("{first_step:.1} ms")),
-        ("step", format!("{step:.1} ms (median of {} pictures)", runs.len())),
+        ("step", format!("{step:.1} ms (median of {} runs)", runs.len())),
         ("denoiser", format!("{gflops:.1} GFLOP/s")),
-        ("picture", format!("{picture:.0} ms (median, prompt to pixels)")),
+        ("all", format!("{picture:.0} ms (median, from the prompt on)")),
         ("peak memory", peak),
     ] {
         terminal.print(&format!("{name:<14} {value}"))?;

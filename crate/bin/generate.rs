@@ -170,7 +170,7 @@ impl Run<'_> {
 }
 
 /// How large an output is.
-fn extent(settings: &Settings) -> String {
+pub fn extent(settings: &Settings) -> String {
     let Settings { width, height, .. } = settings;
     match (settings.frames, settings.views, settings.seconds) {
         (Some(frames), ..) => format!("{frames} frames of {width}x{height}"),
