@@ -271,8 +271,8 @@ fn done(output: &Output, stats: Stats) -> std::result::Result<JsValue, JsValue> 
     Ok(message)
 }
 
-fn pictures(images: &[Image]) -> std::result::Result<Array, JsValue> {
-    images.iter().map(picture).collect()
+fn pictures(images: &[Image]) -> std::result::Result<JsValue, JsValue> {
+    Ok(images.iter().map(picture).collect::<std::result::Result<Array, JsValue>>()?.into())
 }
 
 /// Width, height and RGBA bytes, which is what a canvas takes.

@@ -1,8 +1,37 @@
 //! Where tokens stand in the sequence: rows that end with [nextline], frames that end with [nextframe].
 //!
-//! For F frames of R rows and C columns the sequence is, frame after frame, `R × (C tokens + [nextline])` followed
-//! by one [nextframe], the last frame's included: N = F · (R · (C + 1) + 1). A single frame has no [nextframe],
-//! N = R · (C + 1), so that image checkpoints need nothing else (`model.md` §1.6).
+//! A picture is cut into patches, R rows of C columns, and written down like a text: row after row, each row closed by a
+//! learned token, [nextline]. So a sequence says how wide its picture is, and the same weights serve any size and aspect.
+//! A video, or the views around an object, is one such page after another, each closed by another learned token,
+//! [nextframe]. For F = 2 frames of R = 2 rows and C = 3 columns:
+//!
+//! ```text
+//!             frame 0                          frame 1
+//!       ┌───┬───┬───┐                    ┌───┬───┬───┐
+//!       │ 0 │ 1 │ 2 │ ↵                  │ 6 │ 7 │ 8 │ ↵
+//!       ├───┼───┼───┤                    ├───┼───┼───┤
+//!       │ 3 │ 4 │ 5 │ ↵ ■                │ 9 │10 │11 │ ↵ ■        ↵ [nextline]   ■ [nextframe]
+//!       └───┴───┴───┘                    └───┴───┴───┘
+//!
+//! token  0  1  2  ↵  3  4  5  ↵  ■  6  7  8  ↵  9 10 11  ↵  ■
+//! RoPE   0  1  2  3  4  5  6  7  8  9 10 11 12 13 14 15 16 17
+//! ```
+//!
+//! The position of a token, by which RoPE turns its query and key, counts all tokens, the separators too. The last frame
+//! has its [nextframe] as well: N = F · (R · (C + 1) + 1). A single frame has none, N = R · (C + 1), so that image
+//! checkpoints need nothing else (`model.md` §1.6). What separators become is dropped at the end.
+//!
+//! Sound is one line without separators: a token is all bands of a few frames of its spectrogram, N = T / frames a token.
+//!
+//! ```text
+//! band 79  ┌────┬────┬────┬────┐
+//!    …     │    │    │    │    │
+//! band  0  │  0 │  1 │  2 │  3 │
+//!          └────┴────┴────┴────┘ time
+//! ```
+//!
+//! Sequences of different lengths in one batch are filled up on the right with a third token, [pad], which no other token
+//! attends to ([`FlagDit::forward_list`](super::FlagDit::forward_list)).
 
 use burn::tensor::Tensor;
 
