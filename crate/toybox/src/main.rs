@@ -43,6 +43,9 @@ enum Command {
         /// Which part; all: the autoencoder to its end, then the denoiser; decoder: only how latents are painted.
         #[arg(long, value_enum, default_value_t = Part::All)]
         part: Part,
+        /// Where to train: cpu, gpu or gpu:N.
+        #[arg(long, default_value = "cpu")]
+        device: String,
         /// Stop each part after so many minutes, with a checkpoint.
         #[arg(long, default_value_t = f64::INFINITY)]
         minutes: f64,
@@ -136,7 +139,10 @@ enum Part {
 
 fn main() -> Result<()> {
     match Args::parse().command {
-        Command::Train { of, init, part, minutes } => train_run(&of, init.as_deref(), part, minutes),
+        Command::Train { of, init, part, device, minutes } => {
+            let device = pollster::block_on(flagdit::Device::parse(&device))?;
+            train_run(&of, init.as_deref(), part, &device.burn().clone().autodiff(), minutes)
+        }
         Command::Reconstruct { of, kind, output } => {
             let psnr = train::reconstruct::sheet(&Recipe::read(&of.recipe)?, &of.run, kind, &output)?;
             println!("{psnr:.1} dB");
@@ -185,21 +191,20 @@ fn kind(name: &str) -> Result<Kind> {
     Kind::parse(name).with_context(|| format!("expected image, video or views, found {name}"))
 }
 
-fn train_run(of: &Run, init: Option<&Path>, part: Part, minutes: f64) -> Result<()> {
+fn train_run(of: &Run, init: Option<&Path>, part: Part, device: &Device, minutes: f64) -> Result<()> {
     let recipe = Recipe::read(&of.recipe)?;
     std::fs::create_dir_all(&of.run).with_context(|| format!("run {}", of.run.display()))?;
     if let Some(model) = init {
         train::init::from_model(model, &recipe, &of.run)?;
     }
-    let device = Device::flex().autodiff();
     // The denoiser works in the autoencoder's latent space, so that one has to stand still before.
     let is_whole = match part {
-        Part::Decoder => return decoder::train(&recipe, &of.run, &device, minutes),
+        Part::Decoder => return decoder::train(&recipe, &of.run, device, minutes),
         Part::Denoiser => true,
-        Part::All | Part::Autoencoder => autoencoder::train(&recipe, &of.run, &device, minutes)?,
+        Part::All | Part::Autoencoder => autoencoder::train(&recipe, &of.run, device, minutes)?,
     };
     match part {
-        Part::All | Part::Denoiser if is_whole => denoiser::train(&recipe, &of.run, &device, minutes),
+        Part::All | Part::Denoiser if is_whole => denoiser::train(&recipe, &of.run, device, minutes),
         _ => Ok(()),
     }
 }

@@ -73,7 +73,7 @@ fn parts(batch: &Batch, model: &AutoencoderKl, device: &Device) -> Vec<(f64, Par
         let cut = |tensor: &Tensor<4>| tensor.clone().narrow(0, start, length);
         (share, Part { pictures: cut(&pictures), noise: cut(&noise) })
     };
-    split(count).into_iter().map(part).collect()
+    split(count, device).into_iter().map(part).collect()
 }
 
 /// Mean absolute and mean squared error of the pixels, and the divergence of the latents from a unit normal.

@@ -80,7 +80,7 @@ fn encode(encoder: &AutoencoderKl, pictures: Tensor<4>, device: &Device) -> Vec<
         };
         (share, Part { pictures: cut(&pictures), latents: cut(&latents) })
     };
-    split(pictures.dims()[0]).into_iter().map(part).collect()
+    split(pictures.dims()[0], device).into_iter().map(part).collect()
 }
 
 /// Mean absolute and squared error of the pixels, those far from the mean colour counting more, and the mean absolute

@@ -144,7 +144,7 @@ fn parts(batch: LatentBatch, tokenizer: &CaptionTokenizer, recipe: &Recipe, rng:
         };
         (share, part)
     };
-    Ok(split(count).into_iter().map(part).collect())
+    Ok(split(count, &device).into_iter().map(part).collect())
 }
 
 /// Mean squared error of the velocity at x_t = t·data + (1 − t)·noise.

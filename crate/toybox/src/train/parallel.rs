@@ -9,6 +9,7 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Device, Gradients, Tensor},
 };
+use flagdit::kernels;
 use rayon::prelude::*;
 
 use super::optimizer::Path;
@@ -50,12 +51,13 @@ fn add((loss, mut sum): (f64, GradientMap), (other, more): (f64, GradientMap)) -
     (loss + other, sum)
 }
 
-/// Splits `count` items among the cores: start, length and share of every part.
-pub fn split(count: usize) -> Vec<(usize, usize, f64)> {
-    let cores = rayon::current_num_threads().clamp(1, count.max(1));
-    let bound = |part: usize| count * part / cores;
+/// Splits `count` items among the workers of a device: start, length and share of every part. A GPU takes all at once.
+pub fn split(count: usize, device: &Device) -> Vec<(usize, usize, f64)> {
+    let workers = if kernels::run_on(&device.clone().without_autodiff()) { 1 } else { rayon::current_num_threads() };
+    let workers = workers.clamp(1, count.max(1));
+    let bound = |part: usize| count * part / workers;
     let part = |i: usize| (bound(i), bound(i + 1) - bound(i), (bound(i + 1) - bound(i)) as f64 / count as f64);
-    (0..cores).map(part).collect()
+    (0..workers).map(part).collect()
 }
 
 struct Collect<'a> {

@@ -83,8 +83,8 @@ fn one() -> usize {
     1
 }
 
-/// A frame of sound costs as much as so many pixels: four frames are a token, as are 16 × 16 pixels.
-const PIXELS_A_FRAME: usize = 64;
+/// A frame of sound costs as much as so many pixels: two frames are a token, as are 16 × 16 pixels.
+const PIXELS_A_FRAME: usize = 128;
 
 impl Bucket {
     /// What one sample costs, in pixels.

@@ -57,7 +57,7 @@ fn parts_of_a_batch_give_the_gradients_of_the_whole() {
 #[test]
 fn every_item_is_in_exactly_one_part() {
     for count in 1..40 {
-        let parts = split(count);
+        let parts = split(count, &Device::flex());
         let mut next = 0;
         for &(start, length, _) in &parts {
             assert_eq!(start, next);
