@@ -1,10 +1,14 @@
-/** The page: a form, one picture, and what is going on. Loads the model at the first picture, and keeps it. */
+/** The page: a form, one output, and what is going on. Loads the model when it is first asked for something, and keeps it. */
 import {
   chooseDevice, DeviceError, FlagditError, load, plan, probe,
   type Capabilities, type DeviceChoice, type DeviceKind, type DeviceState, type GenerateEvent, type LoadProgress, type Model, type Plan,
 } from 'flagdit';
 
-import { actions, elements, show, tell } from './view.js';
+import { listenToSpace } from './downloads.js';
+import { elements } from './elements.js';
+import { form } from './form.js';
+import { stage } from './stage.js';
+import { tell } from './tell.js';
 
 const query = new URLSearchParams(location.search);
 /** Another model, or a device, can be named in the address: `?model=URL&device=cpu`. */
@@ -13,16 +17,15 @@ const PREVIEW_EVERY = 2;
 
 let model: Promise<Model> | undefined;
 let running: AbortController | undefined;
-let resultUrl: string | undefined;
 
 async function generate(): Promise<void> {
   if (running) return;
   running = new AbortController();
   const { signal } = running;
-  show.busy(true);
+  stage.busy(true);
   const start = performance.now();
   try {
-    const request = { ...show.request(), previewEvery: PREVIEW_EVERY, signal };
+    const request = { ...form.request(), previewEvery: PREVIEW_EVERY, signal };
     const engine = await loaded(signal);
     for await (const event of engine.generate(request)) {
       await follow(event, start);
@@ -33,7 +36,7 @@ async function generate(): Promise<void> {
     if (error instanceof DeviceError) await forget();
   } finally {
     running = undefined;
-    show.busy(false);
+    stage.busy(false);
   }
 }
 
@@ -68,14 +71,14 @@ function atWork({ kind, name, warning }: DeviceState): string {
   return `Computes on ${place}: ${name}${warning ? ` (${warning})` : ''}`;
 }
 
-/** Another device is another engine; the next picture loads it. */
+/** Another device is another engine; the next request loads it. */
 async function changeDevice(): Promise<void> {
   running?.abort();
   await forget();
   await prepare();
 }
 
-/** Ends the engine, if there is one; the next picture loads a new one. */
+/** Ends the engine, if there is one; the next request loads a new one. */
 async function forget(): Promise<void> {
   const old = model;
   model = undefined;
@@ -85,7 +88,7 @@ async function forget(): Promise<void> {
 async function follow(event: GenerateEvent, start: number): Promise<void> {
   switch (event.type) {
     case 'stage':
-      tell.status({ encode: 'Reading the prompt …', sample: 'Sampling …', decode: 'Painting …' }[event.stage]);
+      tell.status({ encode: 'Reading the prompt …', sample: 'Sampling …', decode: 'Decoding …' }[event.stage]);
       break;
     case 'warning':
       tell.warning(event.message);
@@ -95,16 +98,15 @@ async function follow(event: GenerateEvent, start: number): Promise<void> {
       tell.count(`Step ${event.step} of ${event.steps}`);
       break;
     case 'preview':
-      show.preview(event.image);
+      stage.preview(event.frames);
       break;
     case 'done': {
-      const { output, seed, timings } = event;
-      if (resultUrl) URL.revokeObjectURL(resultUrl);
-      resultUrl = URL.createObjectURL(await output.toBlob('image/png'));
-      await show.result(resultUrl, output.settings);
+      const { output, seed, timings, warnings } = event;
+      await stage.result(output);
+      if (warnings.length) tell.warning(warnings.join(' '));
       const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`;
       tell.status(`Done in ${seconds(performance.now() - start)}.`);
-      elements.facts.textContent = `Seed ${seed} · sampling ${seconds(timings.sampleMs)}, painting ${seconds(timings.decodeMs)}`;
+      elements.facts.textContent = `Seed ${seed} · sampling ${seconds(timings.sampleMs)}, decoding ${seconds(timings.decodeMs)}`;
     }
   }
 }
@@ -144,10 +146,26 @@ function announce({ manifest, bytes, cachedBytes, engineBytes }: Plan, engine: D
   const missing = bytes - cachedBytes;
   tell.status(
     missing
-      ? `The first picture downloads the model, ${megabytes(missing)}, and the engine, at most ${megabytes(engineBytes[engine])}; once.`
+      ? `The first time downloads the model, ${megabytes(missing)}, and the engine, at most ${megabytes(engineBytes[engine])}.`
       : 'The model is here already: no download.',
   );
-  show.defaults(manifest);
+  form.adapt(manifest);
+}
+
+/** What the user can do. */
+function listen(): void {
+  form.listen();
+  listenToSpace();
+  elements.form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    if (running) running.abort();
+    else void generate();
+  });
+  addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') running?.abort();
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && !running) elements.form.requestSubmit();
+  });
+  elements.choice.addEventListener('change', () => void changeDevice());
 }
 
 /** Keeps the page itself for visits without a network; its service worker comes too late to see the first fetches. */
@@ -163,6 +181,6 @@ async function stayOffline(): Promise<void> {
 
 elements.choice.value = query.get('device') ?? 'auto';
 if (!elements.choice.value) elements.choice.value = 'auto';
-actions({ generate, cancel: () => running?.abort(), changeDevice });
+listen();
 void prepare();
 if ('serviceWorker' in navigator && import.meta.env.PROD) stayOffline().catch(() => {}); // Then the page needs the network, and no more.

@@ -28,15 +28,28 @@ export interface LoadProgress {
   file?: string;
 }
 
-/** What to make. What is absent comes from the model's manifest. */
+/** Kinds of output. `audio` is sound, `views` are pictures around an object. */
+export type Kind = 'image' | 'video' | 'views' | 'audio';
+
+/** A change to another prompt in the course of a video. */
+export interface Transition {
+  /** The last frame that the prompt before describes alone. */
+  from: number;
+  /** The first frame that the new prompt describes alone; in between both do, the one less and less. */
+  to: number;
+  /** What is shown from then on. */
+  prompt: string;
+}
+
+/** What to make. What is absent comes from the model's manifest; what belongs to another kind is refused. */
 export interface EngineRequest {
-  /** Only images so far. */
-  kind: 'image';
+  /** One of those that the manifest's `modalities` list. */
+  kind: Kind;
   /** What it shows. */
   prompt: string;
   /** What it should not show. */
   negativePrompt?: string;
-  /** Pixels across, a multiple of the manifest's `sizes.image.multiple`. */
+  /** Pixels across, a multiple of the manifest's `sizes[kind].multiple`. Not for sound. */
   width?: number;
   /** Pixels down, likewise. */
   height?: number;
@@ -52,10 +65,27 @@ export interface EngineRequest {
   seed: number;
   /** A preview after every so many steps; 0: none. */
   previewEvery?: number;
+  /** Frames of a video. */
+  frames?: number;
+  /** Frames of a video that are shown in a second, above 0, at most 100. */
+  fps?: number;
+  /** Whether the end of a video leads back to its beginning. */
+  loop?: boolean;
+  /** What a video shows later, in the order of time. */
+  transitions?: Transition[];
+  /** Views around an object. */
+  views?: number;
+  /** Seconds of sound. */
+  seconds?: number;
 }
 
-/** Every choice that a picture came from; what its metadata states. */
-export interface Settings extends Required<Omit<EngineRequest, 'previewEvery'>> {
+/** The choices of a request that only some kinds have. */
+type OfSomeKinds = 'frames' | 'fps' | 'loop' | 'transitions' | 'views' | 'seconds';
+
+/** Every choice that an output came from; what its metadata states. Width and height of sound are 0. */
+export interface Settings
+  extends Required<Omit<EngineRequest, 'previewEvery' | OfSomeKinds>>,
+    Pick<EngineRequest, OfSomeKinds> {
   model: string;
   modelHash: string;
 }
@@ -82,13 +112,31 @@ export interface Picture {
   rgba: Uint8Array<ArrayBuffer>;
 }
 
+/** The files that outputs can be had as. A video's `image/png` is a sheet of its frames, a sound's its spectrogram. */
+export type MediaType = 'image/png' | 'image/gif' | 'image/apng' | 'model/gltf-binary' | 'audio/wav';
+
+/** What the engine made. */
+export interface EngineDone {
+  type: 'done';
+  settings: Settings;
+  timings: Timings;
+  stats: Stats;
+  /** Files that could not be made of it, and why. */
+  warnings: string[];
+  /** Of sound its spectrogram. */
+  frames: Picture[];
+  samples?: Float32Array<ArrayBuffer>;
+  sampleRate?: number;
+  files: Partial<Record<MediaType, Uint8Array<ArrayBuffer>>>;
+}
+
 /** An event of the engine. */
 export type EngineEvent =
   | { type: 'stage'; stage: 'encode' | 'sample' | 'decode' }
   | { type: 'warning'; message: string }
   | { type: 'step'; step: number; steps: number }
-  | { type: 'preview'; image: Picture }
-  | { type: 'done'; image: Picture; png: Uint8Array<ArrayBuffer>; settings: Settings; timings: Timings; stats: Stats };
+  | { type: 'preview'; frames: Picture[] }
+  | EngineDone;
 
 /** Where the model is. */
 export type ModelPlace = { url: string } | { files: { path: string; file: File }[] };

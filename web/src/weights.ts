@@ -20,11 +20,23 @@ export interface ByteSource {
   forget(): Promise<void>;
 }
 
+/** How large an output may be: `[width, height]` in pixels, of sound `[frames]` of its spectrogram. */
+export interface Sizes {
+  native: number[];
+  multiple: number;
+  max: number[];
+  /** How many pictures make a video or a set of views. */
+  frames?: { native: number; max: number; fps?: number };
+}
+
 /** The part of a manifest that is of use before the engine reads all of it. */
 export interface ManifestHead {
   name: string;
+  /** The kinds that it makes. */
   modalities: string[];
-  sizes: Record<string, { native: number[]; multiple: number; max: number[] }>;
+  /** By kind, as is `sampling`. */
+  sizes: Record<string, Sizes>;
+  components?: { decoders?: { audio?: { config: { sample_rate: number; hop: number } } } };
   sampling: Record<string, { steps: number; solver: string; guidance: number; time_shift: number }>;
   files: { path: string; bytes: number; sha256: string }[];
 }
@@ -275,6 +287,7 @@ function parse(text: string, place: string): ManifestHead {
   const isFile = (file?: { path?: unknown; bytes?: unknown; sha256?: unknown }) =>
     typeof file?.path === 'string' && Number.isSafeInteger(file.bytes) && typeof file.sha256 === 'string';
   if (!Array.isArray(manifest?.files) || !manifest.files.every(isFile)) throw bad('JSON without a list of files');
+  if (!Array.isArray(manifest.modalities)) throw bad('JSON without modalities');
   if (!manifest.sizes || !manifest.sampling) throw bad('JSON without sizes and sampling');
   return manifest;
 }

@@ -52,8 +52,8 @@ function die(): void {
     [/lost|poison/i, 'device-lost'],
   ];
   const code = signs.find(([sign]) => sign.test(panic ?? ''))?.[1] ?? 'unsupported';
-  const advice = code === 'out-of-memory' ? 'ask for a smaller picture, and load the model again' : 'load the model again';
-  reply({ type: 'fatal', error: { code, message: `the engine ended: ${panic?.split('\n')[0]}; ${advice}` } });
+  const smaller = code === 'out-of-memory' ? 'ask for a smaller picture, fewer of them or a shorter sound, and ' : '';
+  reply({ type: 'fatal', error: { code, message: `the engine ended: ${panic?.split('\n')[0]}; ${smaller}load the model again` } });
 }
 
 async function load({ id, place, device, wasmUrl }: Load, signal: AbortSignal): Promise<Loaded> {
@@ -105,9 +105,11 @@ async function generate({ id, request }: Generate, signal: AbortSignal): Promise
 
 /** What an event owns moves to the page instead of being copied. */
 function buffers(event: EngineEvent): Transferable[] {
-  if (event.type === 'preview') return [event.image.rgba.buffer];
-  if (event.type === 'done') return [event.image.rgba.buffer, event.png.buffer];
-  return [];
+  if (event.type !== 'preview' && event.type !== 'done') return [];
+  const pictures = event.frames.map(({ rgba }) => rgba.buffer);
+  if (event.type === 'preview') return pictures;
+  const files = Object.values(event.files).map(({ buffer }) => buffer);
+  return [...pictures, ...files, ...(event.samples ? [event.samples.buffer] : [])];
 }
 
 /** Resolves in a task of its own, unlike a promise, and without the delay of a timer. */
