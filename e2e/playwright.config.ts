@@ -26,7 +26,8 @@ export default defineConfig({
   forbidOnly: true,
   use: { trace: 'retain-on-failure' },
   projects: [
-    { name: 'without WebGPU', testIgnore: /webgpu/, use: browser(['--disable-gpu']) },
+    // WebGL, for the object in three dimensions, is there without a GPU only if it is asked for.
+    { name: 'without WebGPU', testIgnore: /webgpu/, use: browser(['--disable-gpu', '--enable-unsafe-swiftshader']) },
     // The adapter takes a second to compile a shader, and machines are three times slower than others.
     { name: 'WebGPU', testMatch: /webgpu/, timeout: 480_000, expect: { timeout: 240_000 }, use: browser(SWIFTSHADER) },
   ],

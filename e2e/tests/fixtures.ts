@@ -10,6 +10,9 @@ export { expect } from '@playwright/test';
 /** The least PSNR of one picture from two engines: sums of f32 products in another order, seen through 8 bits. */
 export const SAME_PICTURE_DB = 50;
 
+/** The least `spectralSnr` of one sound from two engines, for the same reason. */
+export const SAME_SOUND_DB = 20;
+
 /** The most that an engine may take of a tab's memory, for the model that ships. */
 export const MAX_HEAP_BYTES = 256 * 2 ** 20;
 

@@ -53,6 +53,12 @@ const FAULTS: Record<string, (file: string, response: ServerResponse) => boolean
     response.end(JSON.stringify(manifest));
     return true;
   },
+  'only-images': (file, response) => {
+    if (file !== 'manifest.json') return false;
+    const manifest = JSON.parse(readFileSync(join(WEIGHTS, file), 'utf8'));
+    response.end(JSON.stringify({ ...manifest, modalities: ['image'] }));
+    return true;
+  },
   'cut-manifest': (file, response) => {
     if (file !== 'manifest.json') return false;
     response.writeHead(200, { 'content-length': 100_000 });

@@ -2,7 +2,9 @@ import { writeFileSync } from 'node:fs';
 
 import type { Page } from '@playwright/test';
 
-import { expect, flagdit, MAX_HEAP_BYTES, open, psnr, SAME_PICTURE_DB, test } from './fixtures.js';
+import { expect, flagdit, MAX_HEAP_BYTES, open, psnr, SAME_PICTURE_DB, SAME_SOUND_DB, test } from './fixtures.js';
+import { KINDS, make } from './kinds.js';
+import { readWav, spectralSnr } from './readers.js';
 
 /** The package and the engine with WebGPU, as a page imports them without a bundler. */
 type Flagdit = typeof import('../../web/dist/index.js');
@@ -106,7 +108,7 @@ test('its interface does on a GPU what it does on the CPU, with our own shaders'
   // Every quantized matrix once an evaluation, those that read the caption once: no layer went another way.
   const { tensors } = found.manifest as unknown as { tensors: Record<string, { format: string }> };
   const times = (name: string) =>
-    /^text\.embed_tokens/.test(name) ? 0 : /^text|_y\.|cap_embedder/.test(name) ? 1 : STEPS * STAGES;
+    /^text\.embed_tokens|^denoiser\.audio/.test(name) ? 0 : /^text|_y\.|cap_embedder/.test(name) ? 1 : STEPS * STAGES;
   const launches = Object.entries(tensors).map(([name, { format }]) => (format.startsWith('q') ? times(name) : 0));
   expect(found.stats!.shaderLaunches).toBe(launches.reduce((sum, count) => sum + count, 0));
   console.log(`heap on WebGPU: ${(found.stats!.heapBytes / 2 ** 20).toFixed(0)} MiB`);
@@ -116,6 +118,25 @@ test('its interface does on a GPU what it does on the CPU, with our own shaders'
   writeFileSync(ours, Buffer.from(found.png, 'base64'));
   flagdit('generate', PROMPT, '-o', theirs, '--seed', '7', '--steps', String(STEPS), '--device', 'cpu');
   expect(await psnr(page, ours, theirs)).toBeGreaterThanOrEqual(SAME_PICTURE_DB);
+});
+
+test('every kind comes out of a GPU as out of the CPU', async ({ page, served }) => {
+  await visit(page, served.origin);
+  const kinds = ['video', 'views', 'audio'] as const;
+  const gpu = await make(page, served.origin, 'gpu', kinds);
+  const cpu = await make(page, served.origin, 'cpu', kinds);
+  for (const [i, kind] of kinds.entries()) {
+    const [ours, theirs] = [gpu[i]!, cpu[i]!];
+    expect(ours.types, kind).toEqual(KINDS[kind].types);
+    expect([ours.sizes, ours.samples, ours.read, ours.launches > 0], kind).toEqual([theirs.sizes, theirs.samples, theirs.read, true]);
+    for (const [place, frame] of ours.frames.entries()) {
+      const [one, other] = [frame, theirs.frames[place]!].map((file) => Buffer.from(file, 'base64'));
+      // Of a sound the frame is its spectrogram, which the guess of its phases does not touch.
+      expect(await psnr(page, one!, other!), `${kind}, frame ${place}`).toBeGreaterThanOrEqual(SAME_PICTURE_DB);
+    }
+  }
+  const [one, other] = [gpu, cpu].map((made) => readWav(Buffer.from(made[2]!.files['audio/wav']!, 'base64')));
+  expect(spectralSnr(one!, other!)).toBeGreaterThanOrEqual(SAME_SOUND_DB);
 });
 
 test('auto goes on with the CPU where a GPU cannot be used after all', async ({ page, served }) => {
