@@ -41,7 +41,8 @@ pub struct GenerateArgs {
     /// What to make
     #[arg(conflicts_with = "prompts")]
     pub prompt: Option<String>,
-    /// The file to write: .png .webp .jpg | .gif .apng | .glb | .wav | a folder for frames or views
+    /// The file to write: .png .webp .jpg | .gif .apng | .glb | .wav | a folder for frames or views; .png is an APNG of a
+    /// video, a contact sheet of views, the spectrogram of a sound
     #[arg(short, long, value_name = "FILE", required_unless_present = "out_dir", conflicts_with = "out_dir")]
     pub output: Option<PathBuf>,
     /// A file with one prompt a line

@@ -261,7 +261,7 @@ mod tests {
             (&["a", "-o", "a.png", "--count", "0"], "--count: expected 1 to 10000"),
             (&["a", "-o", "a.png", "--count", "2", "--seed", &seed], "seed: expected 0 to 9007199254740991"),
             (&["a", "-o", "a.wav", "--kind", "image"], "a.wav: expected .png, .webp, .jpg for an image, found .wav"),
-            (&["a", "-o", "a.png", "--seconds", "1"], "a.png: expected .wav for a sound, found .png"),
+            (&["a", "-o", "a.gif", "--seconds", "1"], "a.gif: expected .wav, .png for a sound, found .gif"),
             (&["a", "-o", "a.mp4"], "found .mp4"),
             (&["a", "-o", "a"], "expected a name with an ending"),
             (&["a", "-o", "a.gif", "--views", "8", "--frames", "8"], "views: found a request of kind video"),

@@ -19,11 +19,12 @@ pub fn formats(kind: Kind) -> &'static [Format] {
         Kind::Views => {
             &[Format::Glb, Format::Png, Format::Gif, Format::Apng, Format::WebP, Format::Jpeg, Format::Folder]
         }
-        Kind::Audio => &[Format::Wav],
+        Kind::Audio => &[Format::Wav, Format::Png],
     }
 }
 
-/// The format of `path` for an output of this kind. A video's `.png` moves; of views it is a contact sheet.
+/// The format of `path` for an output of this kind. A video's `.png` moves; of views it is a contact sheet, of a sound its
+/// spectrogram.
 ///
 /// # Errors
 /// `bad-request` that names the endings that fit.

@@ -66,7 +66,7 @@ fn formats_go_by_the_ending_and_the_kind() {
     let of = |kind, name: &str| files::format_for(kind, Path::new(name));
     assert_eq!(of(Kind::Video, "a.png"), Ok(Format::Apng));
     assert_eq!(of(Kind::Views, "a.png"), Ok(Format::Png));
-    for (kind, name) in [(Kind::Image, "a.gif"), (Kind::Video, "a.glb"), (Kind::Audio, "a.png"), (Kind::Image, "a")] {
+    for (kind, name) in [(Kind::Image, "a.gif"), (Kind::Video, "a.glb"), (Kind::Audio, "a.gif"), (Kind::Image, "a")] {
         let error = of(kind, name).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadRequest);
         assert!(error.to_string().contains(files::formats(kind)[0].ending()), "{error}");
