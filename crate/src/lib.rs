@@ -1,4 +1,4 @@
-//! `flagdit`: text to images with a quantized Flag-DiT, on the GPU or the CPU.
+//! `flagdit`: text to images, videos, 3D views and sound with a quantized Flag-DiT, on the GPU or the CPU.
 #![warn(missing_docs)]
 
 #[cfg(feature = "engine")]

@@ -1,5 +1,5 @@
 //! The commands that the README promises work as they are printed: every line of its ```sh test blocks is run in the
-//! root (`test` after the language is invisible on the page), and what it writes with `-o` must be a picture.
+//! root (`test` after the language is invisible on the page), and what it writes with `-o` must be a whole file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -37,8 +37,9 @@ fn try_command(workspace: &Workspace, line: &str) -> Result<()> {
     workspace::run_as(workspace.command("sh").args(["-c", line]), line)?;
     for SetAside { path, .. } in &outputs {
         let bytes = fs::read(path).with_context(|| format!("was not written: {}", path.display()))?;
-        let (width, height) = png_size(&bytes).with_context(|| format!("is no complete PNG: {}", path.display()))?;
-        println!("{}: PNG, {width}x{height}", path.display());
+        let format =
+            whole(&bytes).with_context(|| format!("is no complete PNG, GIF, GLB or WAV: {}", path.display()))?;
+        println!("{}: {format}, {} bytes", path.display(), bytes.len());
     }
     Ok(())
 }
@@ -102,12 +103,16 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Width and height of a PNG that is there to its end. Decoding it would take a dependency; the e2e tests do that.
-fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
-    let header = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")?;
-    let number = |at: usize| Some(u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?));
-    let size = (number(0)?, number(4)?);
-    (bytes.ends_with(b"\0\0\0\0IEND\xaeB`\x82") && size.0 > 0 && size.1 > 0).then_some(size)
+/// The format of a file that is there to its end. Decoding it would take a dependency; the e2e tests do that.
+fn whole(bytes: &[u8]) -> Option<&'static str> {
+    let length = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize);
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => bytes.ends_with(b"\0\0\0\0IEND\xaeB`\x82").then_some("PNG"),
+        [b'G', b'I', b'F', b'8', b'9', b'a', .., b';'] => Some("GIF"),
+        [b'g', b'l', b'T', b'F', ..] => (length(8)? == bytes.len()).then_some("GLB"),
+        [b'R', b'I', b'F', b'F', ..] => (length(4)? + 8 == bytes.len()).then_some("WAV"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -128,12 +133,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_png_is_none() {
+    fn a_cut_file_is_none() {
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x40\0\0\0\x20".to_vec();
-        assert_eq!(png_size(&png), None);
+        assert_eq!(whole(&png), None);
         png.extend(b"\0\0\0\0IEND\xaeB`\x82");
-        assert_eq!(png_size(&png), Some((64, 32)));
-        assert_eq!(png_size(b"GIF89a"), None);
+        assert_eq!(whole(&png), Some("PNG"));
+        assert_eq!((whole(b"GIF89a..;"), whole(b"GIF89a..")), (Some("GIF"), None));
+        assert_eq!((whole(b"glTF\x02\0\0\0\x0c\0\0\0"), whole(b"glTF\x02\0\0\0\x0d\0\0\0")), (Some("GLB"), None));
+        assert_eq!((whole(b"RIFF\x04\0\0\0WAVE"), whole(b"RIFF\x05\0\0\0WAVE")), (Some("WAV"), None));
+        assert_eq!(whole(b"<html>"), None);
     }
 
     #[test]
