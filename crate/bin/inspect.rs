@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use flagdit::error::Result;
 use flagdit::output::{self, Recorded};
-use flagdit::weights::manifest::{Component, Manifest};
+use flagdit::weights::manifest::{Component, Frames, Manifest};
 use flagdit::weights::{MANIFEST, Reader};
 use serde::Serialize;
 use serde_json::json;
@@ -93,15 +93,17 @@ fn describe(manifest: &Manifest, identity: &str, terminal: &Terminal) -> Result<
     terminal.print(&row("made by", created_by))?;
     for (modality, sizes) in sizes {
         let sides = |sides: &[u32]| sides.iter().map(u32::to_string).collect::<Vec<_>>().join("x");
-        let text = format!("{}, multiples of {} up to {}", sides(&sizes.native), sizes.multiple, sides(&sizes.max));
-        terminal.print(&row(modality, &text))?;
+        let frames = |frames: Frames| format!("; {} pictures, up to {}", frames.native, frames.max);
+        let frames = sizes.frames.map_or(String::new(), frames);
+        let size = format!("{}, multiples of {} up to {}", sides(&sizes.native), sizes.multiple, sides(&sizes.max));
+        terminal.print(&row(modality, &format!("{size}{frames}")))?;
     }
-    for sampling in sampling.values() {
+    for (modality, sampling) in sampling {
         let text = format!(
             "{} steps of {}, guidance {}, time shift {}",
             sampling.steps, sampling.solver, sampling.guidance, sampling.time_shift
         );
-        terminal.print(&row("sampling", &text))?;
+        terminal.print(&row(&format!("{modality} by"), &text))?;
     }
     parts.iter().try_for_each(|part| terminal.print(&row(&part.name, &part.text())))?;
     for file in files {

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
 use flagdit::error::{Error, ErrorKind, Result};
+use flagdit::output::mesh::FEWEST_VIEWS;
 use flagdit::output::{self, Format, Recorded, files};
 use flagdit::request::{Kind, MAX_SEED, Request};
 use flagdit::sampler::SolverKind;
@@ -44,6 +45,7 @@ pub fn plan(args: &GenerateArgs) -> Result<Plan> {
     let mut jobs = Vec::new();
     for (prompt, path) in prompts(args, request.kind, &request.prompt)? {
         let format = files::format_for(request.kind, &path)?;
+        check_mesh(&request, format)?;
         for number in 0..args.count {
             let seed = request.seed.saturating_add(number as u64);
             let request = Request { prompt: prompt.clone(), seed, ..request.clone() };
@@ -61,6 +63,16 @@ fn refuse_classes(args: &GenerateArgs) -> Result<()> {
         Some(_) => Err(Error::bad_request("--class")
             .found("an option for models with classes; this version makes what a text says")),
         None => Ok(()),
+    }
+}
+
+/// A mesh needs a few views; told before they are made.
+fn check_mesh(request: &Request, format: Format) -> Result<()> {
+    match request.views {
+        Some(views) if format == Format::Glb && (1..FEWEST_VIEWS).contains(&views) => Err(Error::bad_request("views")
+            .expected(format!("{FEWEST_VIEWS} or more for a mesh"))
+            .found(views.to_string())),
+        _ => Ok(()),
     }
 }
 
@@ -264,10 +276,10 @@ mod tests {
             (&["a", "-o", "a.gif", "--seconds", "1"], "a.gif: expected .wav, .png for a sound, found .gif"),
             (&["a", "-o", "a.mp4"], "found .mp4"),
             (&["a", "-o", "a"], "expected a name with an ending"),
-            (&["a", "-o", "a.gif", "--views", "8", "--frames", "8"], "views: found a request of kind video"),
+            (&["a", "-o", "a.gif", "--views", "8", "--frames", "8"], "views: a request of kind video"),
             (&["a", "-o", "a.gif", "--fps", "0"], "fps: expected above 0"),
             (&["a", "-o", "a.gif", "--transition", "2-6:b", "--transition", "4-8:c"], "do not overlap"),
-            (&["a", "-o", "a.png", "--class", "1"], "--class: found an option for models with classes"),
+            (&["a", "-o", "a.png", "--class", "1"], "--class: an option for models with classes"),
             (
                 &["a", "-o", "nowhere/a.png"],
                 "nowhere/a.png: No such file or directory (os error 2); its folder does not exist",

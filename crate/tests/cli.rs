@@ -6,6 +6,8 @@
 mod harness;
 #[path = "cli/interrupt.rs"]
 mod interrupt;
+#[path = "cli/kinds.rs"]
+mod kinds;
 #[path = "cli/models.rs"]
 mod models;
 #[path = "cli/pictures.rs"]

@@ -49,8 +49,8 @@ fn other_endings_and_other_kinds_are_refused() {
         (&["a star", "-o", "a"], "a name with an ending, or --kind video or views beside a folder"),
         (&["a star", "-o", "a.gif", "--kind", "image"], "expected .png, .webp, .jpg for an image, found .gif"),
         (&["a star", "-o", "a.jpg", "--kind", "audio"], "expected .wav, .png for a sound, found .jpg"),
-        (&["a star", "-o", "a.gif", "--views", "8", "--seconds", "1"], "seconds: found a request of kind views"),
-        (&["a star", "-o", "a.wav", "--size", "64x64"], "width: found a request of kind audio"),
+        (&["a star", "-o", "a.gif", "--views", "8", "--seconds", "1"], "seconds: a request of kind views"),
+        (&["a star", "-o", "a.wav", "--size", "64x64"], "width: a request of kind audio"),
         (&["a star", "-o", "a.png", "--model", "https://example.org/m"], "this version reads folders only"),
     ] {
         let line = desk.generate_refusal(USAGE, args);

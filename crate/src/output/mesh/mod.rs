@@ -19,7 +19,7 @@ pub use camera::{Camera, ELEVATION, HALF_EXTENT};
 use carve::{Silhouette, Volume};
 
 /// From fewer views than this nothing like the object can be carved.
-const FEWEST_VIEWS: usize = 3;
+pub const FEWEST_VIEWS: usize = 3;
 
 /// A closed surface of triangles.
 #[derive(Debug, Clone, PartialEq)]
