@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::judge::{self, sound, video, views};
+use crate::judge::{self, lines, sound, video, views};
 
 /// What the sheet of videos shows.
 const VIDEOS: [&str; 6] = [
@@ -132,7 +132,7 @@ impl Gallery {
                 };
                 let request =
                     |e: &judge::Expectation| Request::image(&e.caption, e.size[0] as usize, e.size[1] as usize);
-                self.each(judge::list::read(list)?, count, request, add).await?;
+                self.each(lines::read(list)?, count, request, add).await?;
                 Report::of(&table)
             }
             Kind::Video => {
@@ -142,7 +142,7 @@ impl Gallery {
                     table.add(e, &video::score(&measured, e));
                 };
                 let request = |e: &video::VideoExpectation| sized(Request::video(&e.caption, e.frames), e.size);
-                self.each(video::list::read(list)?, count, request, add).await?;
+                self.each(lines::read(list)?, count, request, add).await?;
                 Report::of(&table)
             }
             Kind::Views => {
@@ -152,7 +152,7 @@ impl Gallery {
                     table.add(e, &views::score(measured.as_ref(), e));
                 };
                 let request = |e: &views::ViewsExpectation| sized(Request::views(&e.caption, e.views), e.size);
-                self.each(views::list::read(list)?, count, request, add).await?;
+                self.each(lines::read(list)?, count, request, add).await?;
                 Report::of(&table)
             }
             Kind::Audio => {
@@ -163,7 +163,7 @@ impl Gallery {
                     table.add(e, &sound::score(measured.as_ref(), e));
                 };
                 let request = |e: &sound::SoundExpectation| Request::audio(&e.caption, f64::from(e.seconds));
-                self.each(sound::list::read(list)?, count, request, add).await?;
+                self.each(lines::read(list)?, count, request, add).await?;
                 Report::of(&table)
             }
         }

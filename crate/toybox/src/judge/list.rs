@@ -1,11 +1,10 @@
 //! The committed list of captions to judge by: written once, before training, from a fixed seed.
 
-use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::{Expectation, ExpectedObject};
+use super::{Expectation, ExpectedObject, lines};
 use crate::world::captions::{self, Mention};
 use crate::world::{Background, Colour, Layout, Place, Relation, Rng, Scene, Shape, Size, held_out};
 
@@ -18,21 +17,7 @@ const COUNTS: usize = 15;
 
 /// Writes the list as JSON lines. The same list every time.
 pub fn write(path: &Path) -> Result<()> {
-    let mut lines = String::new();
-    for (expectation, _) in draw(SEED) {
-        writeln!(lines, "{}", serde_json::to_string(&expectation)?)?;
-    }
-    std::fs::write(path, lines).with_context(|| format!("cannot write the captions to {}", path.display()))
-}
-
-/// Reads a list that [`write`] has written.
-pub fn read(path: &Path) -> Result<Vec<Expectation>> {
-    let lines = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let parse = |(number, line)| {
-        serde_json::from_str(line)
-            .with_context(|| format!("line {} of {} is not as it should be", number + 1, path.display()))
-    };
-    lines.lines().enumerate().map(parse).collect()
+    lines::write(path, draw(SEED).into_iter().map(|(expectation, _)| expectation))
 }
 
 /// The expectations of a list, each with a scene that fulfils it.

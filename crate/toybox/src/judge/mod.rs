@@ -4,6 +4,7 @@
 //! writes the captions down once, and the tests draw from the world.
 
 mod expectation;
+pub mod lines;
 pub mod list;
 mod measure;
 mod palette;

@@ -14,7 +14,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, verdict: Option<bool>) {
+    /// Counts one verdict in, if there is one.
+    pub(super) fn add(&mut self, verdict: Option<bool>) {
         self.right += usize::from(verdict == Some(true));
         self.total += usize::from(verdict.is_some());
     }
@@ -77,19 +78,32 @@ impl Table {
 /// A markdown table in percent.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| captions | pictures | colour | shape | place | size | relation | count | background |")?;
-        writeln!(f, "|---|---|---|---|---|---|---|---|---|")?;
-        for (name, row) in [("all", &self.overall), ("one object", &self.single), ("held out", &self.held_out)] {
-            write!(f, "| {name} | {} |", row.pictures)?;
-            let tallies = [row.colour, row.shape, row.place, row.size, row.relation, row.count, row.background];
-            for tally in tallies {
-                match tally.percent() {
-                    Some(percent) => write!(f, " {percent:.1} % |")?,
-                    None => write!(f, " – |")?,
-                }
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        let line = |name, row: &Row| {
+            let Row { pictures, colour, shape, place, size, relation, count, background } = *row;
+            (name, pictures, [colour, shape, place, size, relation, count, background])
+        };
+        let heads = ["pictures", "colour", "shape", "place", "size", "relation", "count", "background"];
+        let lines = [line("all", &self.overall), line("one object", &self.single), line("held out", &self.held_out)];
+        markdown(f, &heads, &lines)
     }
+}
+
+/// A line of a table: its name, how many were judged, and the tallies of the columns.
+pub(super) type Line<const N: usize> = (&'static str, usize, [Tally; N]);
+
+/// Writes tallies in percent, a column each; the heads begin with that of the number of judged ones.
+pub(super) fn markdown<const N: usize>(f: &mut fmt::Formatter<'_>, heads: &[&str], lines: &[Line<N>]) -> fmt::Result {
+    writeln!(f, "| captions | {} |", heads.join(" | "))?;
+    writeln!(f, "|---|{}", "---|".repeat(heads.len()))?;
+    for (name, judged, tallies) in lines {
+        write!(f, "| {name} | {judged} |")?;
+        for tally in tallies {
+            match tally.percent() {
+                Some(percent) => write!(f, " {percent:.1} % |")?,
+                None => write!(f, " – |")?,
+            }
+        }
+        writeln!(f)?;
+    }
+    Ok(())
 }

@@ -1,8 +1,13 @@
 //! The judge must be right about pictures whose truth is known before it is believed about others.
 
-use super::list;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::de::DeserializeOwned;
+
 use super::table::Tally;
 use super::{Expectation, Table, measure, score};
+use super::{lines, list};
 use crate::world::{Rng, Scene};
 
 /// A list of 300 captions with pictures of the scenes that they describe.
@@ -84,16 +89,22 @@ fn an_empty_picture_shows_nothing() {
 
 #[test]
 fn the_committed_list_is_what_the_seed_gives() {
-    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/judge/captions.json");
-    let fresh = std::env::temp_dir().join(format!("flagdit-captions-{}.json", std::process::id()));
-    list::write(&fresh).unwrap();
-    let same = list::read(committed.as_ref()).unwrap() == list::read(&fresh).unwrap();
+    assert_committed::<Expectation>("captions.json", list::write);
+}
+
+/// That the committed list `name` is what `write` writes, and what it holds.
+pub(super) fn assert_committed<E: DeserializeOwned + PartialEq>(name: &str, write: fn(&Path) -> Result<()>) -> Vec<E> {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("judge").join(name);
+    let fresh = std::env::temp_dir().join(format!("flagdit-{}-{name}", std::process::id()));
+    write(&fresh).unwrap();
+    let (committed, fresh_list) = (lines::read(&committed).unwrap(), lines::read(&fresh).unwrap());
     std::fs::remove_file(&fresh).unwrap();
-    assert!(same, "the world has changed since the captions were committed");
+    assert!(committed == fresh_list, "the world has changed since the captions were committed");
+    committed
 }
 
 /// A 3×3 binomial blur, colour halved in resolution and Gaussian noise of 6 levels.
-fn soften(rgb: &[u8], [width, height]: [u32; 2], rng: &mut Rng) -> Vec<u8> {
+pub(super) fn soften(rgb: &[u8], [width, height]: [u32; 2], rng: &mut Rng) -> Vec<u8> {
     let (width, height) = (width as i32, height as i32);
     let at = |x: i32, y: i32, c: usize| {
         rgb[((y.clamp(0, height - 1) * width + x.clamp(0, width - 1)) * 3) as usize + c] as f32

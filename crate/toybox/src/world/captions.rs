@@ -161,7 +161,8 @@ fn place_words(place: Place, rng: &mut Rng) -> String {
     }
 }
 
-fn background_words(background: Background, rng: &mut Rng) -> String {
+/// "on a blue background".
+pub(super) fn background_words(background: Background, rng: &mut Rng) -> String {
     match background {
         Background::Plain(colour) => {
             let colour = colour.name();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{SoundExpectation, SoundVerdict};
-use crate::judge::table::Tally;
+use crate::judge::table::{Tally, markdown};
 
 /// The tallies of a set of sounds, attribute by attribute.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -20,13 +20,10 @@ pub struct Row {
 impl Row {
     fn add(&mut self, verdict: &SoundVerdict) {
         let SoundVerdict { timbre, pitch, pattern } = *verdict;
-        let rights = [timbre, pitch, pattern, timbre && pitch && pattern];
-        for (tally, right) in
-            [&mut self.timbre, &mut self.pitch, &mut self.pattern, &mut self.all].into_iter().zip(rights)
-        {
-            tally.right += usize::from(right);
-            tally.total += 1;
-        }
+        self.timbre.add(Some(timbre));
+        self.pitch.add(Some(pitch));
+        self.pattern.add(Some(pattern));
+        self.all.add(Some(timbre && pitch && pattern));
     }
 }
 
@@ -51,18 +48,8 @@ impl SoundTable {
 /// A markdown table in percent.
 impl fmt::Display for SoundTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| captions | sounds | timbre | pitch | pattern | all three |")?;
-        writeln!(f, "|---|---|---|---|---|---|")?;
-        for (name, row) in [("all", &self.overall), ("trained", &self.trained), ("held out", &self.held_out)] {
-            write!(f, "| {name} | {} |", row.all.total)?;
-            for tally in [row.timbre, row.pitch, row.pattern, row.all] {
-                match tally.percent() {
-                    Some(percent) => write!(f, " {percent:.1} % |")?,
-                    None => write!(f, " – |")?,
-                }
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        let line = |name, row: &Row| (name, row.all.total, [row.timbre, row.pitch, row.pattern, row.all]);
+        let lines = [line("all", &self.overall), line("trained", &self.trained), line("held out", &self.held_out)];
+        markdown(f, &["sounds", "timbre", "pitch", "pattern", "all three"], &lines)
     }
 }

@@ -5,6 +5,7 @@ use flagdit::decode::mel::{MelConfig, MelSpectrogram};
 
 use super::{SoundExpectation, SoundTable, list, measure, score};
 use crate::judge::table::Tally;
+use crate::judge::tests::assert_committed;
 use crate::world::Rng;
 
 const RATE: u32 = 16_000;
@@ -138,10 +139,5 @@ fn silence_is_judged_as_nothing() {
 
 #[test]
 fn the_committed_list_is_what_the_seed_gives() {
-    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/judge/sounds.json");
-    let fresh = std::env::temp_dir().join(format!("flagdit-sounds-{}.json", std::process::id()));
-    list::write(&fresh).unwrap();
-    let same = list::read(committed.as_ref()).unwrap() == list::read(&fresh).unwrap();
-    std::fs::remove_file(&fresh).unwrap();
-    assert!(same, "the world has changed since the captions were committed");
+    assert_committed::<SoundExpectation>("sounds.json", list::write);
 }

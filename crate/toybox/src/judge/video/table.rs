@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Verdict, VideoExpectation};
-use crate::judge::table::Tally;
+use crate::judge::table::{Tally, markdown};
 
 /// The tallies of a set of clips, attribute by attribute.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -21,16 +21,11 @@ pub struct Row {
 impl Row {
     fn add(&mut self, verdict: &Verdict) {
         self.clips += 1;
-        for (tally, verdict) in [
-            (&mut self.colour, verdict.colour),
-            (&mut self.shape, verdict.shape),
-            (&mut self.motion, verdict.motion),
-            (&mut self.direction, verdict.direction),
-            (&mut self.background, verdict.background),
-        ] {
-            tally.right += usize::from(verdict == Some(true));
-            tally.total += usize::from(verdict.is_some());
-        }
+        self.colour.add(verdict.colour);
+        self.shape.add(verdict.shape);
+        self.motion.add(verdict.motion);
+        self.direction.add(verdict.direction);
+        self.background.add(verdict.background);
     }
 
     pub(super) fn tallies(&self) -> [Tally; 5] {
@@ -71,24 +66,14 @@ impl Table {
 /// A markdown table in percent.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| captions | clips | colour | shape | motion | direction | background |")?;
-        writeln!(f, "|---|---|---|---|---|---|---|")?;
-        for (name, row) in [
-            ("all", &self.overall),
-            ("moves", &self.moves),
-            ("moves and spins", &self.moves_and_spins),
-            ("other motions", &self.others),
-            ("held out", &self.held_out),
-        ] {
-            write!(f, "| {name} | {} |", row.clips)?;
-            for tally in row.tallies() {
-                match tally.percent() {
-                    Some(percent) => write!(f, " {percent:.1} % |")?,
-                    None => write!(f, " – |")?,
-                }
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        let line = |name, row: &Row| (name, row.clips, row.tallies());
+        let lines = [
+            line("all", &self.overall),
+            line("moves", &self.moves),
+            line("moves and spins", &self.moves_and_spins),
+            line("other motions", &self.others),
+            line("held out", &self.held_out),
+        ];
+        markdown(f, &["clips", "colour", "shape", "motion", "direction", "background"], &lines)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::list;
 use super::{Table, VideoExpectation, VideoMeasurement, measure, score};
+use crate::judge::tests::{assert_committed, soften};
 use crate::world::Rng;
 
 type Judged = Vec<(VideoExpectation, VideoMeasurement)>;
@@ -53,7 +54,7 @@ fn rendered_truth_is_judged_right() {
 #[test]
 fn softened_truth_is_judged_nearly_right() {
     let rng = std::cell::RefCell::new(Rng::new(5));
-    assert_right(&judged(4..=5, 8, |frame| soften(&frame, 64, &mut rng.borrow_mut())), 95.0);
+    assert_right(&judged(4..=5, 8, |frame| soften(&frame, [64, 64], &mut rng.borrow_mut())), 95.0);
 }
 
 /// Clips judged by the captions of others score about as if guessed: 1 in 12 colours, 1 in 10 shapes, 1 in 5 or 6
@@ -91,33 +92,6 @@ fn empty_frames_show_nothing() {
 
 #[test]
 fn the_committed_list_is_what_the_seed_gives() {
-    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/judge/videos.json");
-    let fresh = std::env::temp_dir().join(format!("flagdit-videos-{}.json", std::process::id()));
-    list::write(&fresh).unwrap();
-    let (committed, fresh_list) = (list::read(committed.as_ref()).unwrap(), list::read(&fresh).unwrap());
-    std::fs::remove_file(&fresh).unwrap();
-    assert_eq!(fresh_list.iter().filter(|expectation| expectation.held_out).count(), 20);
-    assert!(committed == fresh_list, "the world has changed since the captions were committed");
-}
-
-/// A 3×3 binomial blur, colour halved in resolution and Gaussian noise of 6 levels, as for pictures.
-fn soften(rgb: &[u8], side: i32, rng: &mut Rng) -> Vec<u8> {
-    let at =
-        |x: i32, y: i32, c: usize| rgb[((y.clamp(0, side - 1) * side + x.clamp(0, side - 1)) * 3) as usize + c] as f32;
-    let blurred = |x: i32, y: i32, c: usize| {
-        let weight = |d: i32| if d == 0 { 0.5 } else { 0.25 };
-        let taps = (0..9).map(|i| (i % 3 - 1, i / 3 - 1));
-        taps.map(|(dx, dy)| weight(dx) * weight(dy) * at(x + dx, y + dy, c)).sum::<f32>()
-    };
-    let luma = |of: &dyn Fn(usize) -> f32| 0.3 * of(0) + 0.59 * of(1) + 0.11 * of(2);
-    let mut soft = Vec::with_capacity(rgb.len());
-    for (x, y) in (0..side * side).map(|i| (i % side, i / side)) {
-        let coarse = |c: usize| (0..4).map(|k| blurred(x / 2 * 2 + k % 2, y / 2 * 2 + k / 2, c)).sum::<f32>() / 4.0;
-        let brightness = luma(&|c| blurred(x, y, c)) - luma(&coarse);
-        for c in 0..3 {
-            let noise = (0..12).map(|_| rng.uniform()).sum::<f32>() - 6.0;
-            soft.push((coarse(c) + brightness + 6.0 * noise).clamp(0.0, 255.0) as u8);
-        }
-    }
-    soft
+    let list = assert_committed::<VideoExpectation>("videos.json", list::write);
+    assert_eq!(list.iter().filter(|expectation| expectation.held_out).count(), 20);
 }

@@ -1,11 +1,11 @@
 //! The committed list of captions to judge by: written once, before training, from a fixed seed.
 
-use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::ViewsExpectation;
+use crate::judge::lines;
 use crate::world::Rng;
 use crate::world::views::{Finish, Solid, SolidObject, captions, held_out};
 
@@ -17,21 +17,7 @@ const VIEWS: usize = 8;
 
 /// Writes the list as JSON lines. The same list every time.
 pub fn write(path: &Path) -> Result<()> {
-    let mut lines = String::new();
-    for (expectation, _) in draw(SEED) {
-        writeln!(lines, "{}", serde_json::to_string(&expectation)?)?;
-    }
-    std::fs::write(path, lines).with_context(|| format!("cannot write the captions to {}", path.display()))
-}
-
-/// Reads a list that [`write`] has written.
-pub fn read(path: &Path) -> Result<Vec<ViewsExpectation>> {
-    let lines = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let parse = |(number, line)| {
-        serde_json::from_str(line)
-            .with_context(|| format!("line {} of {} is not as it should be", number + 1, path.display()))
-    };
-    lines.lines().enumerate().map(parse).collect()
+    lines::write(path, draw(SEED).into_iter().map(|(expectation, _)| expectation))
 }
 
 /// The expectations of a list, each with an object that fulfils it.

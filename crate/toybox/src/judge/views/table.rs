@@ -5,25 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{ViewsExpectation, ViewsVerdict};
-
-/// How often something came out right.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Tally {
-    pub right: usize,
-    pub total: usize,
-}
-
-impl Tally {
-    fn add(&mut self, verdict: Option<bool>) {
-        self.right += usize::from(verdict == Some(true));
-        self.total += usize::from(verdict.is_some());
-    }
-
-    /// In percent; nothing if it was never asked for.
-    pub fn percent(self) -> Option<f64> {
-        (self.total > 0).then(|| 100.0 * self.right as f64 / self.total as f64)
-    }
-}
+use crate::judge::table::{Tally, markdown};
 
 /// The tallies of many sets of views, attribute by attribute.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -72,18 +54,8 @@ impl ViewsTable {
 /// A markdown table in percent.
 impl fmt::Display for ViewsTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| captions | sets of views | colour | solid | material | same object | azimuths |")?;
-        writeln!(f, "|---|---|---|---|---|---|---|")?;
-        for (name, row) in [("all", &self.overall), ("held out", &self.held_out)] {
-            write!(f, "| {name} | {} |", row.sets)?;
-            for tally in row.tallies() {
-                match tally.percent() {
-                    Some(percent) => write!(f, " {percent:.1} % |")?,
-                    None => write!(f, " – |")?,
-                }
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        let line = |name, row: &ViewsRow| (name, row.sets, row.tallies());
+        let heads = ["sets of views", "colour", "solid", "material", "same object", "azimuths"];
+        markdown(f, &heads, &[line("all", &self.overall), line("held out", &self.held_out)])
     }
 }

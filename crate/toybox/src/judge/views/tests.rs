@@ -1,6 +1,7 @@
 //! The judge must be right about views whose truth is known before it is believed about others.
 
 use super::{ViewsExpectation, ViewsTable, list, measure, score};
+use crate::judge::tests::assert_committed;
 use crate::world::Rng;
 
 type Views = Vec<Vec<u8>>;
@@ -103,12 +104,7 @@ fn views_without_an_object_are_wrong() {
 
 #[test]
 fn the_committed_list_is_what_the_seed_gives() {
-    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/judge/views.json");
-    let fresh = std::env::temp_dir().join(format!("flagdit-views-{}.json", std::process::id()));
-    list::write(&fresh).unwrap();
-    let same = list::read(committed.as_ref()).unwrap() == list::read(&fresh).unwrap();
-    std::fs::remove_file(&fresh).unwrap();
-    assert!(same, "the world has changed since the captions were committed");
+    assert_committed::<ViewsExpectation>("views.json", list::write);
 }
 
 /// A 3×3 binomial blur and nearly Gaussian noise of 6 levels.

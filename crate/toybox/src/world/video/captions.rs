@@ -29,24 +29,14 @@ pub fn write(clip: &Clip, mention: Mention, rng: &mut Rng) -> String {
     };
     let predicate = predicate(clip.motion, rng);
     match clip.scene.background {
-        Background::Plain(colour) if mention.background => {
-            let place = background_words(colour.name(), rng);
+        background @ Background::Plain(_) if mention.background => {
+            let place = stills::background_words(background, rng);
             match rng.chance(0.12) {
                 true => format!("{subject} {place} {predicate}{stop}"),
                 false => format!("{subject} {predicate} {place}{stop}"),
             }
         }
         _ => format!("{subject} {predicate}{stop}"),
-    }
-}
-
-fn background_words(colour: &str, rng: &mut Rng) -> String {
-    let article = if colour.starts_with('o') { "an" } else { "a" };
-    match rng.uniform() {
-        u if u < 0.5 => format!("on {article} {colour} background"),
-        u if u < 0.65 => format!("with {article} {colour} background"),
-        u if u < 0.8 => format!("against {colour}"),
-        _ => format!("on {colour}"),
     }
 }
 
