@@ -6,7 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{Image, Output};
 use crate::request::Kind;
 
-use super::{Format, animation, encode, mesh, sheet, wav, write_atomically};
+use super::file::{folder_of, write_atomically};
+use super::{Format, animation, encode, mesh, sheet, wav};
 
 /// Frames a second of a turntable.
 const TURNTABLE_FPS: f64 = 8.0;
@@ -83,8 +84,7 @@ pub fn save(output: &Output, path: &Path, format: Format, has_request: bool) -> 
     let settings = has_request.then_some(&output.settings);
     let failure = |error: std::io::Error| Error::file(path.display(), &error);
     // Filled beside its place and moved there, so that nobody meets half a folder.
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let draft = Draft::create(parent).map_err(failure)?;
+    let draft = Draft::create(folder_of(path)).map_err(failure)?;
     for (place, frame) in output.frames.iter().enumerate() {
         let bytes = encode(frame, Format::Png, settings)?;
         std::fs::write(draft.0.join(format!("{place:04}.png")), bytes).map_err(failure)?;
@@ -115,8 +115,7 @@ impl Drop for Draft {
 /// `file`, which names the path.
 pub fn check_folder(path: &Path) -> Result<()> {
     let failure = |error: std::io::Error| Error::file(path.display(), &error);
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    super::check_writable(&parent.join(".frames"))?;
+    super::check_writable(&folder_of(path).join(".frames"))?;
     if !path.exists() {
         return Ok(());
     }
