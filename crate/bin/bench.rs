@@ -79,7 +79,7 @@ async fn measure(pipeline: &Pipeline, request: &Request) -> Result<Measured> {
 fn report(pipeline: &Pipeline, load_ms: f64, first: &Measured, runs: &[Measured], terminal: &Terminal) -> Result<()> {
     let Settings { kind, width, height, frames, views, seconds, steps, solver, guidance, .. } = &first.settings;
     let device = pipeline.device();
-    let tokens = pipeline.tokens(&first.settings);
+    let tokens = pipeline.tokens(&first.settings)?;
     let first_step = first.step_ms.first().copied().unwrap_or(0.0);
     let step = median(runs.iter().flat_map(|run| run.step_ms.iter().copied()).collect());
     let picture = median(runs.iter().map(|run| run.picture_ms).collect());

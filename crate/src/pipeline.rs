@@ -82,8 +82,12 @@ impl Pipeline {
     }
 
     /// Tokens of the denoiser's sequence for these settings.
-    pub fn tokens(&self, settings: &Settings) -> usize {
-        self.parts.denoiser.layout(self.shape(settings)).tokens()
+    ///
+    /// # Errors
+    ///
+    /// `bad-request` for settings that [`Self::settings`] did not make.
+    pub fn tokens(&self, settings: &Settings) -> Result<usize> {
+        Ok(self.parts.denoiser.layout(self.shape(settings)?).tokens())
     }
 
     /// Floating point operations of one solver step of the denoiser ([`crate::model::FlagDitConfig::flops`]); dopri5 is
@@ -97,7 +101,7 @@ impl Pipeline {
         let [rows, caption_tokens] = caption.mask.dims();
         let rows = if self.guidance(settings).needs_unconditional() { rows } else { rows - 1 };
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
-        Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, self.tokens(settings), caption_tokens))
+        Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, self.tokens(settings)?, caption_tokens))
     }
 
     /// Generates, event after event; the last one is [`Event::Done`]. Dropping the stream stops the work within one
@@ -117,8 +121,9 @@ impl Pipeline {
 
             yield Event::Stage(Stage::Sample);
             let start = Instant::now();
-            let noise = self.noise(&settings);
-            let run = self.run(&settings, caption)?;
+            let shape = self.shape(&settings)?;
+            let noise = self.noise(shape, settings.seed);
+            let run = self.run(&settings, shape, caption)?;
             let grid = time_grid(settings.steps, settings.time_shift);
             let kind: SolverKind = settings.solver.parse()?;
             let mut solver = Solver::new(kind, grid.clone(), Tolerance::default(), noise)?;

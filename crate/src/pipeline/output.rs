@@ -31,7 +31,9 @@ impl Pipeline {
 
     /// The sound of a spectrogram, where the settings ask for one.
     pub(super) async fn waveform(&self, latent: Tensor<4>, settings: &Settings) -> Result<Option<Waveform>> {
-        let Some(seconds) = settings.seconds else { return Ok(None) };
+        if settings.kind != Kind::Audio {
+            return Ok(None);
+        }
         let (mel, griffin_lim) = self.sound()?;
         let frames = latent.dims()[3];
         let mut reconstruction = griffin_lim.start(&audio::values(latent).await?, frames)?;
@@ -39,7 +41,7 @@ impl Pipeline {
             pause().await;
         }
         let mut samples = reconstruction.finish();
-        samples.truncate((seconds * f64::from(mel.sample_rate)).round() as usize);
+        samples.truncate(self.sound_length(settings)?.samples);
         Ok(Some(Waveform { samples, sample_rate: mel.sample_rate }))
     }
 

@@ -56,28 +56,32 @@ impl Pipeline {
     }
 
     /// The extent of what these settings make, in the denoiser's space.
-    pub(super) fn shape(&self, settings: &Settings) -> LatentShape {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::sound_length`].
+    pub(super) fn shape(&self, settings: &Settings) -> Result<LatentShape> {
         let factor = self.parts.vae.factor();
-        match settings.kind {
-            Kind::Audio => LatentShape::Spectrogram { frames: self.spectrogram_frames(settings) },
+        Ok(match settings.kind {
+            Kind::Audio => LatentShape::Spectrogram { frames: self.sound_length(settings)?.frames },
             Kind::Image | Kind::Video | Kind::Views => LatentShape::Frames {
                 frames: Self::frames(settings),
                 height: settings.height / factor,
                 width: settings.width / factor,
             },
-        }
+        })
     }
 
     /// The noise of this seed, `[1, C, F·h, w]`; of sound `[1, 1, bands, T]`. It is drawn frame by frame, so a longer
     /// video or sound begins with the noise of a shorter one.
-    pub(super) fn noise(&self, settings: &Settings) -> Tensor<4> {
+    pub(super) fn noise(&self, shape: LatentShape, seed: u64) -> Tensor<4> {
         let config = self.parts.denoiser.config();
         let device = self.device.burn();
         let draw = |shape: [usize; 4]| {
-            let values = noise::normal(settings.seed, 0, shape.iter().product());
+            let values = noise::normal(seed, 0, shape.iter().product());
             Tensor::<4>::from_data(TensorData::new(values, shape), device)
         };
-        match self.shape(settings) {
+        match shape {
             LatentShape::Frames { frames, height, width } => {
                 let channels = config.in_channels;
                 let x = draw([frames, channels, height, width]).swap_dims(0, 1);
@@ -91,7 +95,7 @@ impl Pipeline {
     }
 
     /// What the evaluations of this run share. `caption` has the rows of [`Self::encode`].
-    pub(super) fn run(&self, settings: &Settings, caption: Caption) -> Result<Run> {
+    pub(super) fn run(&self, settings: &Settings, shape: LatentShape, caption: Caption) -> Result<Run> {
         let guidance = self.guidance(settings);
         let prompts = caption.mask.dims()[0] - 1;
         let caption = if guidance.needs_unconditional() {
@@ -99,7 +103,6 @@ impl Pipeline {
         } else {
             Caption { features: caption.features.narrow(0, 0, prompts), mask: caption.mask.narrow(0, 0, prompts) }
         };
-        let shape = self.shape(settings);
         Ok(Run {
             sequence: self.parts.denoiser.sequence(shape, self.extrapolation(settings, shape), self.device.burn()),
             rows: caption.mask.dims()[0],

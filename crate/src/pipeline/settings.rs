@@ -58,9 +58,8 @@ impl Pipeline {
     /// Fills in how large the output is.
     fn measure(&self, request: &Request, sizes: &Sizes, settings: &mut Settings) -> Result<()> {
         if request.kind == Kind::Audio {
-            let (mel, _) = self.sound()?;
-            let memory = |frames| self.memory(settings, LatentShape::Spectrogram { frames });
-            settings.seconds = Some(audio::length(sizes, mel, request.seconds, memory)?.seconds);
+            settings.seconds = request.seconds;
+            settings.seconds = Some(self.sound_length(settings)?.seconds);
             return Ok(());
         }
         (settings.width, settings.height) = image::size(sizes, request.width, request.height)?;
@@ -93,12 +92,14 @@ impl Pipeline {
         rows * size_of::<f32>() as f64 * (scores + COPIES * tokens * config.dim as f64)
     }
 
-    /// The frames of a sound's spectrogram.
-    pub(super) fn spectrogram_frames(&self, settings: &Settings) -> usize {
-        let length = self.of_kind(Kind::Audio).and_then(|(_, sizes)| {
-            let (mel, _) = self.sound()?;
-            audio::length(sizes, mel, settings.seconds, |_| 0.0)
-        });
-        length.map_or(0, |length| length.frames)
+    /// How long the sound is that these settings ask for.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`audio::length`], which settings of [`Self::settings`] do not meet.
+    pub(super) fn sound_length(&self, settings: &Settings) -> Result<audio::Length> {
+        let (_, sizes) = self.of_kind(Kind::Audio)?;
+        let (mel, _) = self.sound()?;
+        audio::length(sizes, mel, settings.seconds, |frames| self.memory(settings, LatentShape::Spectrogram { frames }))
     }
 }
