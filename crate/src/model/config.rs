@@ -60,6 +60,21 @@ pub struct AudioPatch {
     pub bands: usize,
     /// Spectrogram frames a token.
     pub frames: usize,
+    /// What the final layer's output is.
+    #[serde(default)]
+    pub predicts: Prediction,
+}
+
+/// What a network's output is taken for. The sampler is always given the velocity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prediction {
+    /// The velocity, data − noise.
+    #[default]
+    Velocity,
+    /// The data, from which the velocity follows (Li and He, 2025, arXiv 2511.13720). A token need not be wide enough
+    /// to carry the noise of all its values through the blocks.
+    Data,
 }
 
 /// The extent of a patch.

@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{
-    FlagDitConfig, LatentShape, Patch, TokenLayout,
+    FlagDitConfig, LatentShape, Patch, Prediction, TokenLayout,
     attention::CaptionKeys,
     block::Block,
     embedders::{CaptionEmbedder, TimestepEmbedder},
@@ -23,6 +23,8 @@ use crate::{
     weights::params::{Init, Params},
 };
 
+/// Data is divided by 1 − t, but by no less than this, to become velocity (arXiv 2511.13720, appendix A).
+const LEAST_REST: f64 = 0.05;
 /// RoPE's base before any factor.
 const ROPE_BASE: f64 = 10_000.0;
 
@@ -206,9 +208,9 @@ impl FlagDit {
         caption: &PreparedCaption,
         sequence: &Sequence,
     ) -> Tensor<4> {
-        let tokens = self.tokens(x, sequence); // [B, N, D]
-        let tokens = self.blocks(tokens, t, caption, sequence); // [B, N, pH·pW·Cout]
-        self.velocity(tokens, sequence)
+        let tokens = self.tokens(x.clone(), sequence); // [B, N, D]
+        let tokens = self.blocks(tokens, t.clone(), caption, sequence); // [B, N, pH·pW·Cout]
+        self.velocity(tokens, x, t, sequence)
     }
 
     /// [`Self::forward`] for pictures of different sizes, each `[C, H, W]`: shorter sequences are padded on the
@@ -227,10 +229,11 @@ impl FlagDit {
             return Vec::new();
         };
         shared.bias = Some(mask_bias(Tensor::cat(masks, 0)));
-        let out = self.blocks(Tensor::cat(tokens, 0), t, &self.prepare(caption), &shared); // [B, longest, p·p·Cout]
+        let caption = self.prepare(caption);
+        let out = self.blocks(Tensor::cat(tokens, 0), t.clone(), &caption, &shared); // [B, longest, p·p·Cout]
         let cut = |(row, s): (usize, &Sequence)| {
             let tokens = out.clone().narrow(0, row, 1).narrow(1, 0, s.layout.tokens()); // [1, N, p·p·Cout]
-            self.velocity(tokens, s).squeeze_dim::<3>(0)
+            self.velocity(tokens, x[row].clone().unsqueeze_dim(0), t.clone().narrow(0, row, 1), s).squeeze_dim::<3>(0)
         };
         sequences.iter().enumerate().map(cut).collect()
     }
@@ -283,12 +286,24 @@ impl FlagDit {
         self.ends(sequence).1.forward(tokens, conditioning)
     }
 
-    /// Final tokens to a latent; learn_sigma's second half of the channels is dropped.
-    fn velocity(&self, tokens: Tensor<3>, sequence: &Sequence) -> Tensor<4> {
+    /// Final tokens to the velocity at x and t; learn_sigma's second half of the channels is dropped.
+    fn velocity(&self, tokens: Tensor<3>, x: Tensor<4>, t: Tensor<1>, sequence: &Sequence) -> Tensor<4> {
         let TokenLayout { frames, rows, cols, .. } = sequence.layout;
         let patch = self.patch(sequence);
         let patches = sequence.layout.remove(tokens); // [B, F·R·C, pH·pW·Cout]
-        unpatchify(patches, frames * rows, cols, patch).narrow(1, 0, patch.channels)
+        let out = unpatchify(patches, frames * rows, cols, patch).narrow(1, 0, patch.channels);
+        match self.predicts(sequence) {
+            Prediction::Velocity => out,
+            Prediction::Data => {
+                let rest = (t * -1.0 + 1.0).clamp_min(LEAST_REST);
+                (out - x) / rest.reshape([-1, 1, 1, 1]) // [B, 1, bands, T]
+            }
+        }
+    }
+
+    /// What the final layer's output is, for latents of the sequence's kind.
+    pub fn predicts(&self, sequence: &Sequence) -> Prediction {
+        self.config.audio.filter(|_| sequence.is_sound).map(|audio| audio.predicts).unwrap_or_default()
     }
 }
 

@@ -13,6 +13,6 @@ pub mod layout;
 pub mod modulation;
 pub mod patches;
 
-pub use config::{AudioPatch, FlagDitConfig, Patch};
+pub use config::{AudioPatch, FlagDitConfig, Patch, Prediction};
 pub use flag_dit::{Caption, FlagDit, PreparedCaption, Sequence, SequenceOptions};
 pub use layout::{LatentShape, TokenLayout};
