@@ -5,13 +5,13 @@ use std::{
     sync::mpsc::{Receiver, sync_channel},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::{
     module::Module,
     tensor::{Device, Distribution, Int, Tensor, TensorData},
 };
 use flagdit::{
-    model::{Caption, FlagDit, LatentShape, Sequence, SequenceOptions},
+    model::{Caption, FlagDit, LatentShape, Prediction, Sequence, SequenceOptions},
     request::Kind,
     text::language_model::{LanguageModel, batch_ids},
     weights::params::Params,
@@ -27,6 +27,9 @@ use super::{
     recipe::{Bucket, Recipe},
 };
 use crate::{tokenizer::CaptionTokenizer, world::Rng};
+
+/// The weight of the data's error grows with 1/(1 − t)² up to the time at which so much of the path is left.
+const LEAST_REST: f64 = 0.5;
 
 /// What is trained together.
 #[derive(Module, Debug)]
@@ -124,7 +127,8 @@ fn parts(batch: LatentBatch, tokenizer: &CaptionTokenizer, recipe: &Recipe, rng:
     let data = batch.latents;
     let (count, device) = (data.dims()[0], data.device());
     // A dropped caption still says what kind of thing to make.
-    let prefix = recipe.prefix(recipe.flow.buckets[batch.bucket].kind);
+    let kind = recipe.flow.buckets[batch.bucket].kind;
+    let prefix = recipe.prefix(kind);
     let mut encode = |caption: &String| {
         let dropped = rng.chance(recipe.caption_dropout);
         tokenizer.encode(if dropped { prefix } else { caption })
@@ -132,7 +136,8 @@ fn parts(batch: LatentBatch, tokenizer: &CaptionTokenizer, recipe: &Recipe, rng:
     let rows = batch.captions.iter().map(&mut encode).collect::<Result<Vec<_>>>()?;
     let (ids, mask) = batch_ids(&rows, tokenizer.pad(), &device);
     let noise = Tensor::random(data.dims(), Distribution::Normal(0.0, 1.0), &device);
-    let times: Vec<f32> = (0..count).map(|_| time(rng, recipe.logit_normal)).collect();
+    let distribution = recipe.modalities.get(&kind).context("a kind that is none of the recipe's modalities")?.times;
+    let times: Vec<f32> = (0..count).map(|_| distribution.draw(rng)).collect();
     let t: Tensor<1> = Tensor::from_data(TensorData::new(times, [count]), &device);
     let part = |(start, length, share)| {
         let part = Part {
@@ -148,22 +153,19 @@ fn parts(batch: LatentBatch, tokenizer: &CaptionTokenizer, recipe: &Recipe, rng:
 }
 
 /// Mean squared error of the velocity at x_t = t·data + (1 − t)·noise.
+///
+/// Where the network predicts data, the velocity's error is the data's over 1 − t: it is counted as if no less than
+/// [`LEAST_REST`] were left, or the last details of a sample would outweigh everything else.
 fn loss(model: &TextToLatent, part: Part, sequence: &Sequence) -> Tensor<1> {
     let caption = Caption { features: model.text.forward(part.ids), mask: part.mask };
     let count = part.data.dims()[0];
     let weight = part.t.clone().reshape([count, 1, 1, 1]); // [B, 1, 1, 1]
-    let x = part.data.clone() * weight.clone() + part.noise.clone() * (weight * -1.0 + 1.0);
+    let rest = weight.clone() * -1.0 + 1.0;
+    let x = part.data.clone() * weight + part.noise.clone() * rest.clone();
     let error = model.denoiser.forward(x, part.t, &caption, sequence) - (part.data - part.noise);
+    let error = match model.denoiser.predicts(sequence) {
+        Prediction::Velocity => error,
+        Prediction::Data => error * (rest / LEAST_REST).clamp_max(1.0),
+    };
     (error.clone() * error).mean()
-}
-
-/// A time in 0 … 1: logit-normal with the given probability (the middle of the path, where shape is decided),
-/// else uniform.
-fn time(rng: &mut Rng, logit_normal: f32) -> f32 {
-    if !rng.chance(logit_normal) {
-        return rng.uniform();
-    }
-    let (u, v) = (rng.uniform().max(1e-7), rng.uniform());
-    let normal = (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos();
-    1.0 / (1.0 + (-normal).exp())
 }

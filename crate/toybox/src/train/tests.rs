@@ -1,15 +1,20 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use flagdit::{decode::vae::AutoencoderKl, weights::params::Params};
+use flagdit::{
+    decode::vae::AutoencoderKl,
+    model::{Caption, FlagDit, LatentShape, Prediction, SequenceOptions},
+    weights::params::Params,
+};
 
 use super::{
     checkpoint::{self, Counters, parameters},
     optimizer::{Optimizer, StepOptions},
     parallel::{gradients, split},
-    recipe::{Method, Recipe, Stage},
+    recipe::{Method, Recipe, Stage, Times},
     schedule::learning_rate,
 };
+use crate::world::Rng;
 
 /// Sums of a few thousand f32 products, added in another order.
 const ROUNDING: f32 = 1e-4;
@@ -123,4 +128,60 @@ fn the_rate_rises_then_falls() {
     assert!(rate(0) < 0.02 && rate(49) < rate(99));
     assert!(rate(99) > 0.9 && rate(500) < rate(200) && rate(1000) < 0.03);
     assert_eq!(rate(1000), rate(5000));
+}
+
+#[test]
+fn times_lie_where_the_recipe_has_them() {
+    let mut rng = Rng::stream(7, "times", 0);
+    let mut share_below = |times: Times, bound: f32| {
+        let drawn: Vec<f32> = (0..20_000).map(|_| times.draw(&mut rng)).collect();
+        assert!(drawn.iter().all(|time| (0.0..=1.0).contains(time)));
+        drawn.iter().filter(|&&time| time < bound).count() as f32 / drawn.len() as f32
+    };
+    // Half of a logit-normal lies below the sigmoid of its mean; 20 000 draws tell the share within 0.01.
+    let median = 1.0 / (1.0 + 2.0_f32.exp());
+    assert!((share_below(Times { uniform: 0.0, mean: -2.0, std: 1.3 }, median) - 0.5).abs() < 0.015);
+    assert!((share_below(Times { uniform: 1.0, mean: -2.0, std: 1.3 }, 0.3) - 0.3).abs() < 0.015);
+    assert!((share_below(Times { uniform: 0.5, mean: -2.0, std: 1.3 }, median) - 0.5 * (0.5 + median)).abs() < 0.015);
+}
+
+#[test]
+fn a_network_that_predicts_data_has_the_velocity_to_it() {
+    let device = Device::flex();
+    let mut config = recipe().denoiser;
+    let fresh = FlagDit::new(&config, &Params::random(&device)).expect("the recipe's denoiser");
+    // A new network's output is zero: every parameter gets noise instead.
+    let noise = |shape: &[usize]| {
+        let all = Tensor::<1>::random([shape.iter().product::<usize>()], Distribution::Normal(0.0, 0.1), &device);
+        checkpoint::values(all)
+    };
+    let tensors: Vec<_> = parameters(&fresh)
+        .into_iter()
+        .map(|(name, shape, _)| {
+            let values = noise(&shape);
+            (name, shape, values)
+        })
+        .collect();
+    let [count, frames] = [2, 6];
+    let bands = config.audio.expect("the recipe knows sound").bands;
+    let x = Tensor::<4>::random([count, 1, bands, frames], Distribution::Normal(0.0, 1.0), &device);
+    let caption = Caption {
+        features: Tensor::random([count, 3, config.cap_feat_dim], Distribution::Normal(0.0, 1.0), &device),
+        mask: Tensor::ones([count, 3], &device),
+    };
+    let mut out = |predicts, times: [f32; 2]| {
+        config.audio.as_mut().expect("it does").predicts = predicts;
+        let model = FlagDit::new(&config, &Params::from_values(tensors.clone(), &device)).expect("the same tensors");
+        let shape = LatentShape::Spectrogram { frames };
+        let sequence = model.sequence(shape, SequenceOptions::default(), &device);
+        model.forward(x.clone(), Tensor::from_floats(times, &device), &caption, &sequence)
+    };
+    // Of the last twentieth of the path no less than a twentieth is taken to be left.
+    for (times, rest) in [([0.0, 0.0], 1.0), ([0.6, 0.6], 0.4), ([0.99, 1.0], 0.05)] {
+        let data = out(Prediction::Velocity, times);
+        let expected = (data - x.clone()) / rest;
+        let scale = expected.clone().abs().max().into_scalar::<f32>();
+        let error = (out(Prediction::Data, times) - expected).abs().max().into_scalar::<f32>();
+        assert!(scale > 0.1 && error < ROUNDING * scale, "{times:?}: {error} of {scale}");
+    }
 }
