@@ -1,11 +1,12 @@
-//! The Flag-DiT against Lumina-T2I's own (fixtures/flag_dit_t2i: its README has the calls), layer by layer, guided,
-//! extrapolated, and sampled from noise to latent.
+//! Flag-DiT and Next-DiT against Lumina's own (fixtures/flag_dit_t2i, fixtures/next_dit_t2i: their READMEs have the calls),
+//! layer by layer, guided, extrapolated, and sampled from noise to latent.
 
 mod support;
 
 use burn::tensor::{Tensor, activation::silu};
 use flagdit::model::{
-    Caption, FlagDit, FlagDitConfig, LatentShape, Sequence, SequenceOptions, block::Block, modulation::modulate,
+    Caption, FlagDit, FlagDitConfig, LatentShape, Sequence, SequenceOptions, TimeAware, Variant, block::Block,
+    modulation::modulate,
 };
 use flagdit::nn::attention::mask_bias;
 use flagdit::sampler::{Guidance, GuidedChannels, Solver, SolverKind, Tolerance, schedule::time_grid};
@@ -24,27 +25,50 @@ const ADAPTIVE: f64 = 5e-3;
 const ANGLES: f64 = 5e-6;
 
 #[test]
-fn upstream_is_matched_on_the_cpu() {
-    check(&support::cpu());
+fn flag_dit_is_matched_on_the_cpu() {
+    check(&FLAG_DIT, &support::cpu());
 }
 
 #[test]
-fn upstream_is_matched_on_the_gpu() {
-    check(&support::software_gpu());
+fn flag_dit_is_matched_on_the_gpu() {
+    check(&FLAG_DIT, &support::software_gpu());
 }
 
-fn check(target: &Target) {
-    let case = Case::new("flag_dit_t2i", target);
-    let calls = json("flag_dit_t2i/config.json");
+#[test]
+fn next_dit_is_matched_on_the_cpu() {
+    check(&NEXT_DIT, &support::cpu());
+}
+
+#[test]
+fn next_dit_is_matched_on_the_gpu() {
+    check(&NEXT_DIT, &support::software_gpu());
+}
+
+/// One of upstream's models.
+struct Family {
+    case: &'static str,
+    variant: Variant,
+    rename: fn(&str) -> Option<String>,
+}
+
+const FLAG_DIT: Family = Family { case: "flag_dit_t2i", variant: Variant::Flag, rename: upstream::flag_dit };
+const NEXT_DIT: Family = Family { case: "next_dit_t2i", variant: Variant::Next, rename: upstream::next_dit };
+
+fn check(family: &Family, target: &Target) {
+    let case = Case::new(family.case, target);
+    let calls = json(&format!("{}/config.json", family.case));
     let config: FlagDitConfig = serde_json::from_value(calls["model"].clone()).expect("upstream's arguments are ours");
-    let weights = ["flag_dit_t2i/consolidated.00-of-01.safetensors"];
-    let params = support::params(&weights, upstream::flag_dit, case.device());
+    let nextline = family.variant == Variant::Flag;
+    let config = FlagDitConfig { variant: family.variant, nextline, ..config };
+    let weights = format!("{}/consolidated.00-of-01.safetensors", family.case);
+    let params = support::params(&[weights.as_str()], family.rename, case.device());
     let model = FlagDit::new(&config, &params).expect("every tensor has its place");
 
     layer_by_layer(&case, &model);
     pictures_of_three_sizes(&case, &model);
+    let golden = support::tensors(&format!("{}/io.safetensors", family.case));
     for (name, kwargs) in entries(&calls["rope_tables"]) {
-        rope_table(&case, &model, name, kwargs);
+        rope_table(&case, &model, &format!("rope_{name}"), &golden[&format!("rope_{name}")].shape, kwargs);
     }
     for (name, call) in entries(&calls["cfg_calls"]) {
         let guided = Guided::new(&case, &model, call);
@@ -75,14 +99,15 @@ fn layer_by_layer(case: &Case, model: &FlagDit) {
     let mut tokens = model.tokens(x.clone(), &sequence);
     case.compare("tokens_in", tokens.clone(), LAYER);
     case.compare("t_emb", model.t_embedder.forward(t.clone()), LAYER);
-    case.compare("cap_emb", model.cap_embedder.forward(caption.features.clone(), caption.mask.clone()), LAYER);
+    let embedder = model.cap_embedder.as_ref().expect("a model of captions");
+    case.compare("cap_emb", embedder.forward(caption.features.clone(), caption.mask.clone()), LAYER);
     let prepared = model.prepare(&caption);
     let conditioning = model.conditioning(t.clone(), &prepared);
     case.compare("adaln_input", conditioning.clone(), LAYER);
 
     inside_a_block(case, &model.layers[0], tokens.clone(), conditioning.clone(), &sequence, &caption);
     for (i, (layer, keys)) in model.layers.iter().zip(&prepared.keys).enumerate() {
-        tokens = layer.forward(tokens, conditioning.clone(), &sequence, keys);
+        tokens = layer.forward(tokens, conditioning.clone(), &sequence, keys.as_ref());
         case.compare(&format!("block{i}_out"), tokens.clone(), LAYER);
     }
     case.compare("final_layer_out", model.final_layer.forward(tokens, conditioning), NETWORK);
@@ -98,14 +123,29 @@ fn inside_a_block(
     caption: &Caption,
 ) {
     case.compare("block0_adaLN_out", block.modulation.linear.forward(silu(conditioning.clone())), LAYER);
-    let features = block.attention_y_norm.forward(caption.features.clone());
+    let norm = block.attention_y_norm.as_ref().expect("a model of captions");
+    let features = norm.forward(caption.features.clone());
     case.compare("block0_attention_y_norm_out", features.clone(), LAYER);
 
-    let [shift_1, scale_1, gate_1, shift_2, scale_2, _] = block.modulation.forward(conditioning);
+    let (shifts, scale_1, gate_1, scale_2) = match &block.attention_post_norm {
+        None => {
+            let [shift_1, scale_1, gate_1, shift_2, scale_2, _] = block.modulation.forward(conditioning);
+            ([Some(shift_1), Some(shift_2)], scale_1, gate_1, scale_2)
+        }
+        Some(_) => {
+            let [scale_1, gate_1, scale_2, _] = block.modulation.forward(conditioning);
+            ([None, None], scale_1, gate_1.tanh(), scale_2)
+        }
+    };
+    let [shift_1, shift_2] = shifts;
     let keys = block.attention.caption_keys(features, mask_bias(caption.mask.clone()));
     let h = modulate(block.attention_norm.forward(x.clone()), shift_1, scale_1);
-    let attention = block.attention.forward(h, sequence, &keys);
+    let attention = block.attention.forward(h, sequence, keys.as_ref());
     case.compare("block0_attention_out", attention.clone(), LAYER);
+    let attention = match &block.attention_post_norm {
+        Some(norm) => norm.forward(attention),
+        None => attention,
+    };
     let h = modulate(block.ffn_norm.forward(x + gate_1 * attention), shift_2, scale_2);
     case.compare("block0_feed_forward_out", block.feed_forward.forward(h), LAYER);
 }
@@ -130,7 +170,8 @@ fn pictures_of_three_sizes(case: &Case, model: &FlagDit) {
             0 => (tokens, mask),
             missing => {
                 let width = tokens.dims()[2];
-                let pad = model.pad_token.val().reshape([1, 1, width]).repeat_dim(1, missing);
+                let pad = model.pad_token.as_ref().expect("a model of captions");
+                let pad = pad.val().reshape([1, 1, width]).repeat_dim(1, missing); // [1, missing, D]
                 let rest = Tensor::zeros([1, missing], case.device());
                 (Tensor::cat(vec![tokens, pad], 1), Tensor::cat(vec![mask, rest], 1))
             }
@@ -142,23 +183,33 @@ fn pictures_of_three_sizes(case: &Case, model: &FlagDit) {
 }
 
 /// The fixture has one (cosine, sine) a pair of features, we have one a feature.
-fn rope_table(case: &Case, model: &FlagDit, name: &str, kwargs: &Value) {
-    let name = format!("rope_{name}");
-    let [tokens, pairs, _] = case.tensor::<3>(&name).dims();
-    // A latent whose tokens and [nextline]s are as many as the table has positions.
-    let [height, width] = [2 * 4, 2 * (tokens / 4 - 1)];
+fn rope_table(case: &Case, model: &FlagDit, name: &str, shape: &[usize], kwargs: &Value) {
+    // Flag-DiT's is [tokens, pairs, 2], Next-DiT's [rows, cols, pairs, 2].
+    let [height, width] = match *shape {
+        // A latent whose tokens and [nextline]s are as many as the table has positions.
+        [tokens, _, _] => [2 * 4, 2 * (tokens / 4 - 1)],
+        [rows, cols, ..] => [2 * rows, 2 * cols],
+        _ => panic!("{name}: {shape:?}"),
+    };
+    let pairs = shape[shape.len() - 2];
+    let tokens = shape.iter().product::<usize>() / (2 * pairs);
     let sequence = model.sequence(LatentShape::picture(height, width), options(kwargs), case.device());
-    let (cos, sin) = sequence.rope.tables();
-    let of_pairs = |table: Tensor<4>, feature| table.reshape([tokens, pairs, 2]).narrow(2, feature, 1);
+    let (cos, sin) = sequence.at(kwargs["timestep"].as_f64().unwrap_or(0.0)).rope.tables();
+    let of_pairs = |table: Tensor<4>, feature| table.reshape([tokens, pairs, 2]).narrow(2, feature, 1); // [N, pairs, 1]
     for feature in 0..2 {
         let found = Tensor::cat(vec![of_pairs(cos.clone(), feature), of_pairs(sin.clone(), feature)], 2);
-        case.compare(&name, found, ANGLES);
+        match *shape {
+            [rows, cols, _, _] => case.compare(name, found.reshape([rows, cols, pairs, 2]), ANGLES), // [R, C, pairs, 2]
+            _ => case.compare(name, found, ANGLES),
+        }
     }
 }
 
 fn options(kwargs: &Value) -> SequenceOptions {
     let is_proportional = kwargs["proportional_attn"].as_bool().unwrap_or(false);
+    let time_aware = |scale| TimeAware { scale, watershed: kwargs["scale_watershed"].as_f64().expect("a time") };
     SequenceOptions {
+        time_aware: kwargs["scale_factor"].as_f64().map(time_aware),
         ntk_factor: kwargs["ntk_factor"].as_f64(),
         rope_scaling_factor: kwargs["rope_scaling_factor"].as_f64(),
         base_tokens: is_proportional.then(|| kwargs["base_seqlen"].as_u64().expect("a length") as usize),
@@ -197,8 +248,8 @@ impl<'a> Guided<'a> {
         let [rows, channels, ..] = x.dims();
         let half = rows / 2;
         let x = Tensor::cat(vec![x.narrow(0, 0, half); 2], 0);
-        let t = Tensor::full([rows], t, &x.device());
-        let out = self.model.forward(x, t, &self.caption, &self.sequence);
+        let times = Tensor::full([rows], t, &x.device());
+        let out = self.model.forward(x, times, &self.caption, &self.sequence.at(t));
         let [conditional, unconditional] = [out.clone().narrow(0, 0, half), out.narrow(0, half, half)];
         let plain = unconditional.clone().narrow(1, Self::CHANNELS, channels - Self::CHANNELS);
         let first = self.guidance.combine(conditional, unconditional);

@@ -6,7 +6,7 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::{FlagDitConfig, flag_dit::Sequence};
+use super::{FlagDitConfig, sequence::Sequence};
 use crate::{
     nn::{
         attention::{attention, merge_heads, repeat_heads, split_heads},
@@ -27,7 +27,7 @@ pub struct CaptionKeys {
     pub bias: Tensor<4>,
 }
 
-/// The attention of one block.
+/// The attention of one block. A model of labels has nothing of what belongs to the caption.
 #[derive(Module, Debug)]
 pub struct JointAttention {
     /// Queries, D to H·d.
@@ -39,11 +39,11 @@ pub struct JointAttention {
     /// Out, H·d to D; shared by both attentions.
     pub wo: Linear,
     /// Caption keys, C to Hkv·d.
-    pub wk_y: Linear,
+    pub wk_y: Option<Linear>,
     /// Caption values, C to Hkv·d.
-    pub wv_y: Linear,
+    pub wv_y: Option<Linear>,
     /// One scalar a head, `[H]`; its tanh scales the caption's part. Starts at zero.
-    pub gate: Param<Tensor<1>>,
+    pub gate: Option<Param<Tensor<1>>>,
     /// Over all query heads together.
     pub q_norm: Option<LayerNorm>,
     /// Over all key heads together.
@@ -61,47 +61,53 @@ impl JointAttention {
         let kv_width = config.kv_heads() * config.head_dim();
         let linear = |input, output, name| Linear::without_bias(input, output, Init::Xavier, &params.child(name));
         let norm = |width, name| config.qk_norm.then(|| LayerNorm::new(width, 1e-5, &params.child(name)));
+        let has_caption = config.num_classes.is_none();
         Self {
             wq: linear(dim, dim, "wq"),
             wk: linear(dim, kv_width, "wk"),
             wv: linear(dim, kv_width, "wv"),
             wo: linear(dim, dim, "wo"),
-            wk_y: linear(caption, kv_width, "wk_y"),
-            wv_y: linear(caption, kv_width, "wv_y"),
-            gate: params.tensor("gate", [config.n_heads], Init::Zeros),
+            wk_y: has_caption.then(|| linear(caption, kv_width, "wk_y")),
+            wv_y: has_caption.then(|| linear(caption, kv_width, "wv_y")),
+            gate: has_caption.then(|| params.tensor("gate", [config.n_heads], Init::Zeros)),
             q_norm: norm(dim, "q_norm"),
             k_norm: norm(kv_width, "k_norm"),
-            ky_norm: norm(kv_width, "ky_norm"),
+            ky_norm: has_caption.then(|| norm(kv_width, "ky_norm")).flatten(),
             heads: config.n_heads,
             kv_heads: config.kv_heads(),
         }
     }
 
-    /// Keys and values of the caption's normalised features `[B, T, C]`, with the mask's bias `[B, 1, 1, T]`.
-    pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> CaptionKeys {
-        let keys = normed(&self.ky_norm, self.wk_y.forward(features.clone()));
-        let values = self.wv_y.forward(features);
+    /// Keys and values of the caption's normalised features `[B, T, C]`, with the mask's bias `[B, 1, 1, T]`; none in a model
+    /// of labels.
+    pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> Option<CaptionKeys> {
+        let (wk_y, wv_y) = self.wk_y.as_ref().zip(self.wv_y.as_ref())?;
+        let keys = normed(&self.ky_norm, wk_y.forward(features.clone()));
+        let values = wv_y.forward(features);
         let [keys, values] = [keys, values].map(|x| self.repeat(split_heads(x, self.kv_heads))); // [B, H, T, d]
-        CaptionKeys { keys, values, bias }
+        Some(CaptionKeys { keys, values, bias })
     }
 
     /// `[B, N, D]` to `[B, N, D]`.
-    pub fn forward(&self, x: Tensor<3>, sequence: &Sequence, caption: &CaptionKeys) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, sequence: &Sequence, caption: Option<&CaptionKeys>) -> Tensor<3> {
         let q = normed(&self.q_norm, self.wq.forward(x.clone()));
         let k = normed(&self.k_norm, self.wk.forward(x.clone()));
         let q = sequence.rope.apply(split_heads(q, self.heads)); // [B, H, N, d]
         let k = sequence.rope.apply(split_heads(k, self.kv_heads));
         let v = split_heads(self.wv.forward(x), self.kv_heads);
         let own = attention(q.clone(), self.repeat(k), self.repeat(v), sequence.scale, sequence.bias.clone());
-        let out = own + self.to_caption(q, caption);
+        let out = match caption.zip(self.gate.as_ref()) {
+            Some((caption, gate)) => own + self.to_caption(q, caption, gate.val()),
+            None => own,
+        };
         self.wo.forward(merge_heads(out))
     }
 
     /// The caption's part: the same rotated queries; keys without rotation; the plain scale; gated a head.
-    fn to_caption(&self, q: Tensor<4>, caption: &CaptionKeys) -> Tensor<4> {
+    fn to_caption(&self, q: Tensor<4>, caption: &CaptionKeys, gate: Tensor<1>) -> Tensor<4> {
         let scale = (q.dims()[3] as f64).powf(-0.5);
         let CaptionKeys { keys, values, bias } = caption.clone();
-        let gate = self.gate.val().tanh().reshape([1, self.heads, 1, 1]); // [1, H, 1, 1]
+        let gate = gate.tanh().reshape([1, self.heads, 1, 1]); // [1, H, 1, 1]
         attention(q, keys, values, scale, Some(bias)) * gate
     }
 

@@ -3,48 +3,73 @@
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    FlagDitConfig,
+    FlagDitConfig, Variant,
     attention::{CaptionKeys, JointAttention},
     feed_forward::FeedForward,
-    flag_dit::Sequence,
     modulation::{Modulation, modulate},
+    sequence::Sequence,
 };
 use crate::{nn::norm::RmsNorm, weights::params::Params};
 
-/// Attention and feed-forward, each normed, modulated on the way in and gated on the way out.
+/// Attention and feed-forward, each normed, modulated on the way in and gated on the way out. Next-DiT norms what comes
+/// out, too (sandwich norms), and gates by the tanh.
 #[derive(Module, Debug)]
 pub struct Block {
     /// Self-attention and the caption's.
     pub attention: JointAttention,
     /// SwiGLU.
     pub feed_forward: FeedForward,
-    /// Before attention.
+    /// Before attention; without parameters in a Next-DiT of labels.
     pub attention_norm: RmsNorm,
-    /// Before the feed-forward layer.
+    /// Before the feed-forward layer; the same.
     pub ffn_norm: RmsNorm,
+    /// Over what comes out of attention, in Next-DiT.
+    pub attention_post_norm: Option<RmsNorm>,
+    /// Over what comes out of the feed-forward layer, in Next-DiT.
+    pub ffn_post_norm: Option<RmsNorm>,
     /// Over the caption's features.
-    pub attention_y_norm: RmsNorm,
-    /// Shift, scale and gate for attention, then for the feed-forward layer.
+    pub attention_y_norm: Option<RmsNorm>,
+    /// Shift, scale and gate for attention, then for the feed-forward layer; Next-DiT has no shifts.
     pub modulation: Modulation,
+    is_next: bool,
+}
+
+/// What the conditioning vector sets for one of a block's two halves, each `[B, 1, D]`.
+struct Adaptive {
+    shift: Option<Tensor<3>>,
+    scale: Tensor<3>,
+    gate: Tensor<3>,
 }
 
 impl Block {
     /// As `config` has it.
     pub fn new(config: &FlagDitConfig, params: &Params) -> Self {
         let norm = |width, name| RmsNorm::new(width, config.norm_eps, &params.child(name));
+        let is_next = config.variant == Variant::Next;
+        let before = |name| match (is_next, config.num_classes) {
+            (true, Some(_)) => RmsNorm::plain(config.norm_eps),
+            _ => norm(config.dim, name),
+        };
+        let behind = |name| is_next.then(|| norm(config.dim, name));
+        let parts = config.modulation_parts();
         Self {
             attention: JointAttention::new(config, &params.child("attention")),
             feed_forward: FeedForward::new(config.dim, config.ffn_dim(), &params.child("feed_forward")),
-            attention_norm: norm(config.dim, "attention_norm"),
-            ffn_norm: norm(config.dim, "ffn_norm"),
-            attention_y_norm: norm(config.cap_feat_dim, "attention_y_norm"),
-            modulation: Modulation::new(config.conditioning_dim(), config.dim, 6, &params.child("modulation")),
+            attention_norm: before("attention_norm"),
+            ffn_norm: before("ffn_norm"),
+            attention_post_norm: behind("attention_post_norm"),
+            ffn_post_norm: behind("ffn_post_norm"),
+            attention_y_norm: config.num_classes.is_none().then(|| norm(config.cap_feat_dim, "attention_y_norm")),
+            modulation: Modulation::new(config.conditioning_dim(), config.dim, parts, &params.child("modulation")),
+            is_next,
         }
     }
 
-    /// What [`Self::forward`] needs of the caption's features `[B, T, C]` and its mask's bias `[B, 1, 1, T]`.
-    pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> CaptionKeys {
-        self.attention.caption_keys(self.attention_y_norm.forward(features), bias)
+    /// What [`Self::forward`] needs of the caption's features `[B, T, C]` and its mask's bias `[B, 1, 1, T]`; nothing in a
+    /// model of labels.
+    pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> Option<CaptionKeys> {
+        let norm = self.attention_y_norm.as_ref()?;
+        self.attention.caption_keys(norm.forward(features), bias)
     }
 
     /// x `[B, N, D]`, the conditioning vector `[B, E]` and the caption to `[B, N, D]`.
@@ -53,12 +78,37 @@ impl Block {
         x: Tensor<3>,
         conditioning: Tensor<2>,
         sequence: &Sequence,
-        caption: &CaptionKeys,
+        caption: Option<&CaptionKeys>,
     ) -> Tensor<3> {
+        let [first, second] = self.adaptive(conditioning);
+        let h = first.enter(self.attention_norm.forward(x.clone()));
+        let h = self.attention.forward(h, sequence, caption);
+        let x = x + first.gate * normed(&self.attention_post_norm, h);
+        let h = second.enter(self.ffn_norm.forward(x.clone()));
+        x + second.gate * normed(&self.ffn_post_norm, self.feed_forward.forward(h))
+    }
+
+    fn adaptive(&self, conditioning: Tensor<2>) -> [Adaptive; 2] {
+        if self.is_next {
+            let [scale_1, gate_1, scale_2, gate_2] = self.modulation.forward(conditioning);
+            let half = |scale, gate: Tensor<3>| Adaptive { shift: None, scale, gate: gate.tanh() };
+            return [half(scale_1, gate_1), half(scale_2, gate_2)];
+        }
         let [shift_1, scale_1, gate_1, shift_2, scale_2, gate_2] = self.modulation.forward(conditioning);
-        let h = modulate(self.attention_norm.forward(x.clone()), shift_1, scale_1);
-        let x = x + gate_1 * self.attention.forward(h, sequence, caption);
-        let h = modulate(self.ffn_norm.forward(x.clone()), shift_2, scale_2);
-        x + gate_2 * self.feed_forward.forward(h)
+        let half = |shift, scale, gate| Adaptive { shift: Some(shift), scale, gate };
+        [half(shift_1, scale_1, gate_1), half(shift_2, scale_2, gate_2)]
+    }
+}
+
+impl Adaptive {
+    fn enter(&self, x: Tensor<3>) -> Tensor<3> {
+        modulate(x, self.shift.clone(), self.scale.clone())
+    }
+}
+
+fn normed(norm: &Option<RmsNorm>, x: Tensor<3>) -> Tensor<3> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
     }
 }

@@ -1,4 +1,5 @@
-//! The shape of a Flag-DiT, with upstream's names (`lumina_t2i/models/model.py`, `DiT_Llama`).
+//! The shape of a Flag-DiT or Next-DiT, with upstream's names (`lumina_t2i/models/model.py`, `DiT_Llama`;
+//! `lumina_next_t2i/models/model.py`, `NextDiT`).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,9 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlagDitConfig {
+    /// Which of the family it is.
+    #[serde(default, skip_serializing_if = "Variant::is_flag")]
+    pub variant: Variant,
     /// Latent pixels along each side of a patch.
     pub patch_size: usize,
     /// Latent channels.
@@ -32,15 +36,23 @@ pub struct FlagDitConfig {
     pub learn_sigma: bool,
     /// Whether queries and keys are normalised.
     pub qk_norm: bool,
-    /// Width C of the caption features.
+    /// Width C of the caption features; 0 where labels stand in for captions.
+    #[serde(default)]
     pub cap_feat_dim: usize,
+    /// Labels of a class-conditional model (ImageNet: 1000), which knows no captions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_classes: Option<usize>,
+    /// Axes of RoPE: 1 counts the tokens of the sequence (Flag-DiT), 2 rows and columns (Next-DiT), 3 frames too; absent:
+    /// the variant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_axes: Option<usize>,
     /// Positions are divided by this.
-    #[serde(default = "one")]
+    #[serde(default = "one", alias = "scale_factor")]
     pub rope_scaling_factor: f64,
     /// The RoPE base (10 000) is multiplied by this.
     #[serde(default = "one")]
     pub ntk_factor: f64,
-    /// Whether every row of patches ends with a learned [nextline] token.
+    /// Whether every row of patches ends with a learned [nextline] token. Only where RoPE has one axis.
     #[serde(default = "yes")]
     pub nextline: bool,
     /// Whether every frame ends with a learned [nextframe] token when there is more than one.
@@ -49,6 +61,24 @@ pub struct FlagDitConfig {
     /// How spectrograms become tokens, where the model knows sound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio: Option<AudioPatch>,
+}
+
+/// Which member of the family a model is. Blocks, embedders and attention are the same; norms, modulation and positions
+/// differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// Flag-DiT (Lumina-T2I): a norm before attention and feed-forward layer, shifts, scales and gates, 1-D RoPE.
+    #[default]
+    Flag,
+    /// Next-DiT (Lumina-Next): a norm before and behind each, scales and tanh of gates, RoPE by row and column.
+    Next,
+}
+
+impl Variant {
+    fn is_flag(&self) -> bool {
+        *self == Self::Flag
+    }
 }
 
 /// A token of sound: all bands of a few frames of a log-mel spectrogram. Sound has its own patch embedder and final
@@ -114,6 +144,28 @@ impl FlagDitConfig {
         self.n_kv_heads.unwrap_or(self.n_heads)
     }
 
+    /// Axes of RoPE.
+    pub fn rope_axes(&self) -> usize {
+        self.rope_axes.unwrap_or(match self.variant {
+            Variant::Flag => 1,
+            Variant::Next => 2,
+        })
+    }
+
+    /// Vectors of width D that a block's modulation makes: shift, scale and gate of attention and of the feed-forward layer;
+    /// without the shifts in Next-DiT.
+    pub fn modulation_parts(&self) -> usize {
+        match self.variant {
+            Variant::Flag => 6,
+            Variant::Next => 4,
+        }
+    }
+
+    /// Whether the final layer shifts: all but the Next-DiT of captions do.
+    pub fn has_final_shift(&self) -> bool {
+        self.variant == Variant::Flag || self.num_classes.is_some()
+    }
+
     /// Width E of the conditioning vector.
     pub fn conditioning_dim(&self) -> usize {
         self.dim.min(1024)
@@ -151,7 +203,7 @@ impl FlagDitConfig {
         let projections = n * (2.0 * d * d + 2.0 * d * kv);
         let attention = 2.0 * n * (n + t) * d;
         let feed_forward = n * 3.0 * d * self.ffn_dim() as f64;
-        let block = projections + attention + feed_forward + 6.0 * e * d;
+        let block = projections + attention + feed_forward + self.modulation_parts() as f64 * e * d;
         let patch = self.patch();
         let values = patch.values() + self.out_values(patch);
         let ends = n * d * values as f64 + e * (256.0 + e + 2.0 * d);
@@ -171,7 +223,9 @@ impl FlagDitConfig {
             ("n_layers", self.n_layers, 256),
             ("n_heads", self.n_heads, 256),
             ("multiple_of", self.multiple_of, 16_384),
-            ("cap_feat_dim", self.cap_feat_dim, 65_536),
+            ("cap_feat_dim", self.num_classes.map_or(self.cap_feat_dim, |_| 1), 65_536),
+            ("num_classes", self.num_classes.unwrap_or(1), 1 << 20),
+            ("rope_axes", self.rope_axes(), 3),
             ("n_kv_heads", self.kv_heads(), 256),
             ("audio.bands", self.audio.map_or(1, |audio| audio.bands), 1024),
             ("audio.frames", self.audio.map_or(1, |audio| audio.frames), 1024),
@@ -181,10 +235,18 @@ impl FlagDitConfig {
                 return Err(field(name).expected(format!("1 to {most}")).found(value.to_string()));
             }
         }
-        if !self.dim.is_multiple_of(self.n_heads) || !self.head_dim().is_multiple_of(2) {
+        let turned = 2 * self.rope_axes();
+        if !self.dim.is_multiple_of(self.n_heads) || !self.head_dim().is_multiple_of(turned) {
             return Err(field("n_heads")
-                .expected(format!("heads of an even width that divide dim {}", self.dim))
+                .expected(format!("heads that divide dim {}, of a width that is a multiple of {turned}", self.dim))
                 .found(self.n_heads.to_string()));
+        }
+        if self.rope_axes() > 1 && (self.nextline || self.nextframe) {
+            let found = format!("nextline {}, nextframe {}", self.nextline, self.nextframe);
+            return Err(field("rope_axes").expected("1 beside nextline or nextframe").found(found));
+        }
+        if self.num_classes.is_some() && self.cap_feat_dim != 0 {
+            return Err(field("cap_feat_dim").expected("0 beside num_classes").found(self.cap_feat_dim.to_string()));
         }
         if !self.n_heads.is_multiple_of(self.kv_heads()) {
             return Err(field("n_kv_heads")

@@ -1,8 +1,8 @@
-//! Time and caption to the conditioning vector `[B, E]`.
+//! Time, and caption or label, to the conditioning vector `[B, E]`.
 
 use burn::{
-    module::Module,
-    tensor::{Tensor, TensorData, activation::silu},
+    module::{Module, Param},
+    tensor::{Int, Tensor, TensorData, activation::silu},
 };
 
 use crate::{
@@ -68,5 +68,24 @@ impl CaptionEmbedder {
         let [batch, _, width] = features.dims();
         let mean = weight.unsqueeze_dim::<3>(1).matmul(features).reshape([batch, width]); // [B, C]
         self.linear.forward(self.norm.forward(mean))
+    }
+}
+
+/// A row a label, and one more for none (`y_embedder`, `LabelEmbedder`).
+#[derive(Module, Debug)]
+pub struct LabelEmbedder {
+    /// `[labels + 1, E]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl LabelEmbedder {
+    /// For so many labels, to vectors of width `width`.
+    pub fn new(labels: usize, width: usize, params: &Params) -> Self {
+        Self { weight: params.tensor("weight", [labels + 1, width], Init::Normal(0.02)) }
+    }
+
+    /// Labels `[B]`, the last row's number for none, to `[B, E]`.
+    pub fn forward(&self, labels: Tensor<1, Int>) -> Tensor<2> {
+        self.weight.val().select(0, labels)
     }
 }

@@ -2,31 +2,25 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor},
+    tensor::{Int, Tensor},
 };
 
 use super::{
-    FlagDitConfig, LatentShape, Patch, Prediction, TokenLayout,
+    FlagDitConfig, LatentShape, Patch, Prediction, Sequence, SequenceOptions, TokenLayout,
     attention::CaptionKeys,
     block::Block,
-    embedders::{CaptionEmbedder, TimestepEmbedder},
+    embedders::{CaptionEmbedder, LabelEmbedder, TimestepEmbedder},
     final_layer::FinalLayer,
     patches::{patchify, unpatchify},
 };
 use crate::{
     error::Result,
-    nn::{
-        attention::mask_bias,
-        linear::Linear,
-        rope::{Pairing, Rope},
-    },
+    nn::{attention::mask_bias, linear::Linear, rope::Rope},
     weights::params::{Init, Params},
 };
 
 /// Data is divided by 1 − t, but by no less than this, to become velocity (arXiv 2511.13720, appendix A).
 const LEAST_REST: f64 = 0.05;
-/// RoPE's base before any factor.
-const ROPE_BASE: f64 = 10_000.0;
 
 /// Caption features with their mask.
 #[derive(Debug, Clone)]
@@ -37,39 +31,13 @@ pub struct Caption {
     pub mask: Tensor<2>,
 }
 
-/// A caption as every evaluation of a run meets it: what does not depend on x and t is made once.
+/// A caption, or a label, as every evaluation of a run meets it: what does not depend on x and t is made once.
 #[derive(Debug, Clone)]
 pub struct PreparedCaption {
-    /// The caption's part of the conditioning vector, `[B, E]`.
+    /// Its part of the conditioning vector, `[B, E]`.
     pub pooled: Tensor<2>,
-    /// For each block.
-    pub keys: Vec<CaptionKeys>,
-}
-
-/// What may differ from the configuration at inference: extrapolation beyond the training area (`model.md` §1.4).
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct SequenceOptions {
-    /// Instead of the configuration's.
-    pub ntk_factor: Option<f64>,
-    /// Instead of the configuration's.
-    pub rope_scaling_factor: Option<f64>,
-    /// The sequence length at which proportional attention scales by 1/√d; absent: always 1/√d.
-    pub base_tokens: Option<usize>,
-}
-
-/// What all evaluations of one run share: positions, the attention's scale, a mask where lengths differ.
-#[derive(Debug, Clone)]
-pub struct Sequence {
-    /// The arrangement of tokens.
-    pub layout: TokenLayout,
-    /// Whether they are sound.
-    is_sound: bool,
-    /// Cosines and sines of every position.
-    pub rope: Rope,
-    /// Factor on the scores of self-attention.
-    pub scale: f64,
-    /// Which tokens are padding, `[B, 1, 1, N]`.
-    pub bias: Option<Tensor<4>>,
+    /// For each block; a label has none.
+    pub keys: Vec<Option<CaptionKeys>>,
 }
 
 /// Where a modality that is not made of pictures enters and leaves the blocks.
@@ -90,7 +58,8 @@ impl Ends {
     }
 }
 
-/// Flag-DiT (Lumina-T2I; arXiv 2405.05945).
+/// Flag-DiT (Lumina-T2I; arXiv 2405.05945), or as its [`Variant`](super::Variant) has it Next-DiT (Lumina-Next; arXiv
+/// 2406.18583); with captions or with labels.
 #[derive(Module, Debug)]
 pub struct FlagDit {
     /// A patch to a token.
@@ -98,13 +67,15 @@ pub struct FlagDit {
     /// t to the conditioning vector.
     pub t_embedder: TimestepEmbedder,
     /// The caption's mean to the conditioning vector.
-    pub cap_embedder: CaptionEmbedder,
+    pub cap_embedder: Option<CaptionEmbedder>,
+    /// A label to the conditioning vector.
+    pub y_embedder: Option<LabelEmbedder>,
     /// [nextline], `[D]`.
     pub nextline_token: Option<Param<Tensor<1>>>,
     /// [nextframe], `[D]`.
     pub nextframe_token: Option<Param<Tensor<1>>>,
-    /// Fills shorter sequences of a batch, `[D]`. No valid output depends on it; checkpoints carry it.
-    pub pad_token: Param<Tensor<1>>,
+    /// Fills shorter sequences of a batch, `[D]`. No valid output depends on it; checkpoints of captions carry it.
+    pub pad_token: Option<Param<Tensor<1>>>,
     /// The blocks.
     pub layers: Vec<Block>,
     /// Tokens to velocity.
@@ -125,13 +96,16 @@ impl FlagDit {
         config.check()?;
         let width = config.conditioning_dim();
         let token = |name: &str| params.tensor(name, [config.dim], Init::Normal(0.02));
+        let captions = config.num_classes.is_none().then_some(config.cap_feat_dim);
+        let labels = config.num_classes;
         let model = Self {
             x_embedder: Linear::new(config.patch().values(), config.dim, Init::Xavier, &params.child("x_embedder")),
             t_embedder: TimestepEmbedder::new(width, &params.child("t_embedder")),
-            cap_embedder: CaptionEmbedder::new(config.cap_feat_dim, width, &params.child("cap_embedder")),
+            cap_embedder: captions.map(|dim| CaptionEmbedder::new(dim, width, &params.child("cap_embedder"))),
+            y_embedder: labels.map(|labels| LabelEmbedder::new(labels, width, &params.child("y_embedder"))),
             nextline_token: config.nextline.then(|| token("nextline_token")),
             nextframe_token: config.nextframe.then(|| token("nextframe_token")),
-            pad_token: token("pad_token"),
+            pad_token: captions.map(|_| token("pad_token")),
             layers: (0..config.n_layers).map(|i| Block::new(config, &params.child("layers").child(i))).collect(),
             final_layer: FinalLayer::new(config, config.patch(), &params.child("final_layer")),
             audio: config.audio_patch().map(|patch| Ends::new(config, patch, &params.child("audio"))),
@@ -167,32 +141,29 @@ impl FlagDit {
         }
     }
 
-    /// What all evaluations at one latent shape share.
-    pub fn sequence(&self, shape: LatentShape, options: SequenceOptions, device: &Device) -> Sequence {
-        let layout = self.layout(shape);
-        Sequence {
-            layout,
-            is_sound: matches!(shape, LatentShape::Spectrogram { .. }),
-            rope: self.rope(layout.tokens(), options, device),
-            scale: attention_scale(self.config.head_dim(), layout.tokens(), options.base_tokens),
-            bias: None,
-        }
-    }
-
-    fn rope(&self, tokens: usize, options: SequenceOptions, device: &Device) -> Rope {
-        let base = ROPE_BASE * options.ntk_factor.unwrap_or(self.config.ntk_factor);
-        let scale = options.rope_scaling_factor.unwrap_or(self.config.rope_scaling_factor);
-        Rope::new(tokens, self.config.head_dim(), base, scale, Pairing::Adjacent, device)
-    }
-
     /// What all evaluations with this caption share.
+    ///
+    /// # Panics
+    ///
+    /// If the model knows labels only.
     pub fn prepare(&self, caption: &Caption) -> PreparedCaption {
         let bias = mask_bias(caption.mask.clone());
         let keys = |layer: &Block| layer.caption_keys(caption.features.clone(), bias.clone());
+        let embedder = self.cap_embedder.as_ref().expect("a model of captions");
         PreparedCaption {
-            pooled: self.cap_embedder.forward(caption.features.clone(), caption.mask.clone()),
+            pooled: embedder.forward(caption.features.clone(), caption.mask.clone()),
             keys: self.layers.iter().map(keys).collect(),
         }
+    }
+
+    /// What all evaluations with these labels share, `[B]`; a label that is as large as their number stands for none.
+    ///
+    /// # Panics
+    ///
+    /// If the model knows captions only.
+    pub fn prepare_labels(&self, labels: Tensor<1, Int>) -> PreparedCaption {
+        let embedder = self.y_embedder.as_ref().expect("a model of labels");
+        PreparedCaption { pooled: embedder.forward(labels), keys: self.layers.iter().map(|_| None).collect() }
     }
 
     /// The velocity dx/dt at x (`[B, C, H, W]` for pictures; [`LatentShape`]) and t `[B]` (0 noise, 1 data), of x's shape.
@@ -225,9 +196,9 @@ impl FlagDit {
         let longest = sequences.iter().map(|s| s.layout.tokens()).max().unwrap_or(0);
         let (tokens, masks): (Vec<_>, Vec<_>) =
             x.iter().zip(&sequences).map(|(x, s)| self.padded(x, s, longest)).unzip();
-        let Some(mut shared) = sequences.iter().find(|s| s.layout.tokens() == longest).cloned() else {
-            return Vec::new();
-        };
+        let Some(mut shared) = sequences.first().cloned() else { return Vec::new() };
+        let ropes: Vec<&Rope> = sequences.iter().map(|s| &s.rope).collect();
+        shared.rope = Rope::batch(&ropes, longest);
         shared.bias = Some(mask_bias(Tensor::cat(masks, 0)));
         let caption = self.prepare(caption);
         let out = self.blocks(Tensor::cat(tokens, 0), t.clone(), &caption, &shared); // [B, longest, p·p·Cout]
@@ -246,7 +217,11 @@ impl FlagDit {
         if count == longest {
             return (tokens, mask);
         }
-        let pad = self.pad_token.val().reshape([1, 1, width]).expand([1, longest - count, width]); // [1, rest, D]
+        let pad = match &self.pad_token {
+            Some(token) => token.val(),
+            None => Tensor::zeros([width], &x.device()),
+        };
+        let pad = pad.reshape([1, 1, width]).expand([1, longest - count, width]); // [1, rest, D]
         let rest = Tensor::zeros([1, longest - count], &x.device());
         (Tensor::cat(vec![tokens, pad], 1), Tensor::cat(vec![mask, rest], 1))
     }
@@ -280,8 +255,9 @@ impl FlagDit {
     fn blocks(&self, tokens: Tensor<3>, t: Tensor<1>, caption: &PreparedCaption, sequence: &Sequence) -> Tensor<3> {
         let conditioning = self.conditioning(t, caption);
         let layers = self.layers.iter().zip(&caption.keys);
-        let block =
-            |tokens, (layer, keys): (&Block, &CaptionKeys)| layer.forward(tokens, conditioning.clone(), sequence, keys);
+        let block = |tokens, (layer, keys): (&Block, &Option<CaptionKeys>)| {
+            layer.forward(tokens, conditioning.clone(), sequence, keys.as_ref())
+        };
         let tokens = layers.fold(tokens, block);
         self.ends(sequence).1.forward(tokens, conditioning)
     }
@@ -305,10 +281,4 @@ impl FlagDit {
     pub fn predicts(&self, sequence: &Sequence) -> Prediction {
         self.config.audio.filter(|_| sequence.is_sound).map(|audio| audio.predicts).unwrap_or_default()
     }
-}
-
-/// 1/√d, or √(log_base(N)/d) where attention is proportional (`forward_with_cfg`).
-fn attention_scale(head_dim: usize, tokens: usize, base_tokens: Option<usize>) -> f64 {
-    let ratio = base_tokens.map_or(1.0, |base| (tokens as f64).ln() / (base as f64).ln());
-    (ratio / head_dim as f64).sqrt()
 }

@@ -99,6 +99,12 @@ impl TokenLayout {
         self.rows * self.row_tokens() + usize::from(self.ends_frames())
     }
 
+    /// Frame, row and column of every patch, in their order.
+    pub fn places(&self) -> Vec<[usize; 3]> {
+        let &Self { rows, cols, .. } = self;
+        (0..self.patches()).map(|patch| [patch / (rows * cols), patch / cols % rows, patch % cols]).collect()
+    }
+
     /// Inserts the separators, each `[D]`: `[B, F·R·C, D]` to `[B, N, D]`.
     pub fn insert(&self, patches: Tensor<3>, nextline: Option<Tensor<1>>, nextframe: Option<Tensor<1>>) -> Tensor<3> {
         let [batch, _, width] = patches.dims();

@@ -12,7 +12,9 @@ pub mod flag_dit;
 pub mod layout;
 pub mod modulation;
 pub mod patches;
+pub mod sequence;
 
-pub use config::{AudioPatch, FlagDitConfig, Patch, Prediction};
-pub use flag_dit::{Caption, FlagDit, PreparedCaption, Sequence, SequenceOptions};
+pub use config::{AudioPatch, FlagDitConfig, Patch, Prediction, Variant};
+pub use flag_dit::{Caption, FlagDit, PreparedCaption};
 pub use layout::{LatentShape, TokenLayout};
+pub use sequence::{Sequence, SequenceOptions, TimeAware};

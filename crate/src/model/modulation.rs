@@ -31,7 +31,11 @@ impl Modulation {
     }
 }
 
-/// `x · (1 + scale) + shift`.
-pub fn modulate(x: Tensor<3>, shift: Tensor<3>, scale: Tensor<3>) -> Tensor<3> {
-    x * (scale + 1.0) + shift
+/// `x · (1 + scale) + shift`; Next-DiT shifts nothing.
+pub fn modulate(x: Tensor<3>, shift: Option<Tensor<3>>, scale: Tensor<3>) -> Tensor<3> {
+    let x = x * (scale + 1.0);
+    match shift {
+        Some(shift) => x + shift,
+        None => x,
+    }
 }

@@ -10,21 +10,38 @@ use crate::weights::params::{Init, Params};
 /// `x / √(mean(x²) + ε) · w` over the last axis (LLaMA's RMSNorm; `lumina_t2i/models/components.py`).
 #[derive(Module, Debug)]
 pub struct RmsNorm {
-    /// w, `[D]`.
-    pub weight: Param<Tensor<1>>,
+    /// w, `[D]`; absent: 1.
+    pub weight: Option<Param<Tensor<1>>>,
+    /// Whether x is multiplied by 1 + w instead (Gemma).
+    is_offset: bool,
     epsilon: f64,
 }
 
 impl RmsNorm {
     /// Over `width` features.
     pub fn new(width: usize, epsilon: f64, params: &Params) -> Self {
-        Self { weight: params.tensor("weight", [width], Init::Ones), epsilon }
+        Self { weight: Some(params.tensor("weight", [width], Init::Ones)), is_offset: false, epsilon }
+    }
+
+    /// Over `width` features, with 1 + w in place of w.
+    pub fn offset(width: usize, epsilon: f64, params: &Params) -> Self {
+        Self { weight: Some(params.tensor("weight", [width], Init::Zeros)), is_offset: true, epsilon }
+    }
+
+    /// Without parameters.
+    pub fn plain(epsilon: f64) -> Self {
+        Self { weight: None, is_offset: false, epsilon }
     }
 
     /// `[.., D]` to `[.., D]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let mean_square = (x.clone() * x.clone()).mean_dim(D - 1); // [.., 1]
-        x * (mean_square + self.epsilon).sqrt().recip() * self.weight.val().unsqueeze::<D>()
+        let normed = x * (mean_square + self.epsilon).sqrt().recip();
+        match self.weight.as_ref().map(Param::val) {
+            Some(weight) if self.is_offset => normed * (weight + 1.0).unsqueeze::<D>(),
+            Some(weight) => normed * weight.unsqueeze::<D>(),
+            None => normed,
+        }
     }
 }
 

@@ -165,7 +165,7 @@ impl Pipeline {
     fn guided(&self, x: Tensor<4>, t: f64, run: &Run, weights: Option<Tensor<4>>) -> Tensor<4> {
         let time = Tensor::full([run.rows], t as f32, self.device.burn());
         let x = x.repeat_dim(0, run.rows);
-        let v = self.parts.denoiser.forward_prepared(x, time, &run.caption, &run.sequence); // [rows, C, F·h, w]
+        let v = self.parts.denoiser.forward_prepared(x, time, &run.caption, &run.sequence.at(t)); // [rows, C, F·h, w]
         let prompts = weights.as_ref().map_or(1, |weights| weights.dims()[0]);
         let conditional = v.clone().narrow(0, 0, prompts);
         let conditional = match weights {

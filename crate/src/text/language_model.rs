@@ -1,11 +1,15 @@
-//! A LLaMA-style decoder used as text encoder: the features are its last hidden state, after the final norm
-//! (`LlamaModel(input_ids).last_hidden_state`; `model.md` §3).
+//! A decoder of the LLaMA family used as text encoder: LLaMA, whose features are the last hidden state after the final norm
+//! (`LlamaModel(input_ids).last_hidden_state`), and Gemma, whose features are what enters the last layer
+//! (`GemmaModel(…).hidden_states[-2]`; `model.md` §3).
 //!
 //! Parameter names are those of transformers without the `model.` prefix.
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Int, Tensor, TensorData, activation::silu},
+    tensor::{
+        Device, Int, Tensor, TensorData,
+        activation::{gelu_approximate, silu},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,9 @@ use crate::{
 /// The shape of the language model, with the names of transformers' `config.json` (others are ignored).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LanguageModelConfig {
+    /// Which family.
+    #[serde(default)]
+    pub model_type: ModelType,
     /// Tokens the embedding table holds.
     pub vocab_size: usize,
     /// Width C.
@@ -36,11 +43,25 @@ pub struct LanguageModelConfig {
     /// Key and value heads; absent: as many as query heads.
     #[serde(default)]
     pub num_key_value_heads: Option<usize>,
+    /// Width of a head; absent: hidden size over query heads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
     /// ε of the RMS norms.
     pub rms_norm_eps: f64,
     /// RoPE's base.
     #[serde(default = "rope_theta")]
     pub rope_theta: f64,
+}
+
+/// A family of decoders.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelType {
+    /// LLaMA: SiLU, norms with w.
+    #[default]
+    Llama,
+    /// Gemma: tanh-GELU, norms with 1 + w, embeddings times √C.
+    Gemma,
 }
 
 fn rope_theta() -> f64 {
@@ -53,7 +74,15 @@ impl LanguageModelConfig {
     }
 
     fn head_dim(&self) -> usize {
-        self.hidden_size / self.num_attention_heads
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
+    fn norm(&self, params: &Params) -> RmsNorm {
+        let (width, epsilon) = (self.hidden_size, self.rms_norm_eps);
+        match self.model_type {
+            ModelType::Llama => RmsNorm::new(width, epsilon, params),
+            ModelType::Gemma => RmsNorm::offset(width, epsilon, params),
+        }
     }
 
     /// Refuses what cannot be built, before anything is allocated for it.
@@ -70,13 +99,15 @@ impl LanguageModelConfig {
             ("num_hidden_layers", self.num_hidden_layers, 256),
             ("num_attention_heads", self.num_attention_heads, 256),
             ("num_key_value_heads", self.kv_heads(), 256),
+            ("head_dim", self.head_dim.unwrap_or(1), 1024),
         ];
         for (name, value, most) in bounded {
             if value == 0 || value > most {
                 return Err(field(name).expected(format!("1 to {most}")).found(value.to_string()));
             }
         }
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) || !self.head_dim().is_multiple_of(2) {
+        let is_even = self.head_dim().is_multiple_of(2);
+        if !is_even || self.head_dim.is_none() && !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let expected = format!("heads of an even width that divide hidden_size {}", self.hidden_size);
             return Err(field("num_attention_heads").expected(expected).found(self.num_attention_heads.to_string()));
         }
@@ -115,15 +146,16 @@ pub struct SelfAttention {
     kv_heads: usize,
 }
 
-/// `down(silu(gate x) · up x)`.
+/// `down(silu(gate x) · up x)`; Gemma has tanh-GELU for SiLU.
 #[derive(Module, Debug)]
 pub struct Mlp {
-    /// Through SiLU.
+    /// Through the activation.
     pub gate_proj: Linear,
     /// The gate's other side.
     pub up_proj: Linear,
     /// Back to C.
     pub down_proj: Linear,
+    is_gemma: bool,
 }
 
 /// One layer.
@@ -150,6 +182,7 @@ pub struct LanguageModel {
     pub norm: RmsNorm,
     head_dim: usize,
     rope_theta: f64,
+    is_gemma: bool,
 }
 
 impl LanguageModel {
@@ -168,9 +201,10 @@ impl LanguageModel {
         let model = Self {
             embed_tokens: Embedding { weight: embedding },
             layers: (0..config.num_hidden_layers).map(|i| DecoderLayer::new(config, &layers.child(i))).collect(),
-            norm: RmsNorm::new(config.hidden_size, config.rms_norm_eps, &params.child("norm")),
+            norm: config.norm(&params.child("norm")),
             head_dim: config.head_dim(),
             rope_theta: config.rope_theta,
+            is_gemma: config.model_type == ModelType::Gemma,
         };
         params.finish("text encoder")?;
         Ok(model)
@@ -179,47 +213,65 @@ impl LanguageModel {
     /// Token ids `[B, T]` (padded on the right; causality keeps padding out of every real token) to features
     /// `[B, T, C]`.
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        let states = self.hidden_states(ids);
-        match states.last() {
-            Some(last) => self.norm.forward(last.clone()),
-            None => unreachable!("hidden_states begins with the embeddings"),
+        if self.is_gemma {
+            let (mut x, rope, bias) = self.embed(ids);
+            for layer in self.layers.iter().take(self.layers.len() - 1) {
+                x = layer.forward(x, &rope, &bias);
+            }
+            return x;
         }
+        self.last_hidden_state(ids)
+    }
+
+    /// The last layer's output after the final norm, `[B, T, C]`.
+    pub fn last_hidden_state(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let (mut x, rope, bias) = self.embed(ids);
+        for layer in &self.layers {
+            x = layer.forward(x, &rope, &bias);
+        }
+        self.norm.forward(x)
     }
 
     /// The embeddings and every layer's output, without the final norm: `layers + 1` tensors `[B, T, C]`.
     pub fn hidden_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
-        let [batch, tokens] = ids.dims();
-        let device = ids.device();
-        let table = self.embed_tokens.weight.val();
-        let width = table.dims()[1];
-        let embedded = table.select(0, ids.reshape([batch * tokens])).reshape([batch, tokens, width]); // [B, T, C]
-        let rope = Rope::new(tokens, self.head_dim, self.rope_theta, 1.0, Pairing::Halves, &device);
-        let bias = causal_bias(tokens, &device);
-        let mut states = vec![embedded.clone()];
-        let mut x = embedded;
+        let (mut x, rope, bias) = self.embed(ids);
+        let mut states = vec![x.clone()];
         for layer in &self.layers {
             x = layer.forward(x, &rope, &bias);
             states.push(x.clone());
         }
         states
     }
+
+    /// The embeddings `[B, T, C]`, positions and the causal mask.
+    fn embed(&self, ids: Tensor<2, Int>) -> (Tensor<3>, Rope, Tensor<4>) {
+        let [batch, tokens] = ids.dims();
+        let device = ids.device();
+        let table = self.embed_tokens.weight.val();
+        let width = table.dims()[1];
+        let embedded = table.select(0, ids.reshape([batch * tokens])).reshape([batch, tokens, width]); // [B, T, C]
+        let embedded = if self.is_gemma { embedded * (width as f64).sqrt() } else { embedded };
+        let rope = Rope::line(tokens, self.head_dim, self.rope_theta, 1.0, Pairing::Halves, &device);
+        (embedded, rope, causal_bias(tokens, &device))
+    }
 }
 
 impl DecoderLayer {
     fn new(config: &LanguageModelConfig, params: &Params) -> Self {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let kv_width = config.kv_heads() * config.head_dim();
+        let [q_width, kv_width] =
+            [config.num_attention_heads, config.kv_heads()].map(|heads| heads * config.head_dim());
         let (attention, mlp) = (params.child("self_attn"), params.child("mlp"));
         let linear =
             |input, output, of: &Params, name| Linear::without_bias(input, output, Init::Normal(0.02), &of.child(name));
-        let norm = |name| RmsNorm::new(width, config.rms_norm_eps, &params.child(name));
+        let norm = |name| config.norm(&params.child(name));
         Self {
             input_layernorm: norm("input_layernorm"),
             self_attn: SelfAttention {
-                q_proj: linear(width, width, &attention, "q_proj"),
+                q_proj: linear(width, q_width, &attention, "q_proj"),
                 k_proj: linear(width, kv_width, &attention, "k_proj"),
                 v_proj: linear(width, kv_width, &attention, "v_proj"),
-                o_proj: linear(width, width, &attention, "o_proj"),
+                o_proj: linear(q_width, width, &attention, "o_proj"),
                 heads: config.num_attention_heads,
                 kv_heads: config.kv_heads(),
             },
@@ -228,6 +280,7 @@ impl DecoderLayer {
                 gate_proj: linear(width, inner, &mlp, "gate_proj"),
                 up_proj: linear(width, inner, &mlp, "up_proj"),
                 down_proj: linear(inner, width, &mlp, "down_proj"),
+                is_gemma: config.model_type == ModelType::Gemma,
             },
         }
     }
@@ -252,7 +305,9 @@ impl SelfAttention {
 
 impl Mlp {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.down_proj.forward(silu(self.gate_proj.forward(x.clone())) * self.up_proj.forward(x))
+        let gate = self.gate_proj.forward(x.clone());
+        let gate = if self.is_gemma { gelu_approximate(gate) } else { silu(gate) };
+        self.down_proj.forward(gate * self.up_proj.forward(x))
     }
 }
 

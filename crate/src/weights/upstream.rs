@@ -18,6 +18,20 @@ const FLAG_DIT: Renames = &[
     ("eol_token", "nextline_token"),
 ];
 
+/// Lumina-Next (`lumina_next_t2i/models/model.py`): norms before and behind.
+const NEXT_DIT: Renames = &[
+    ("attention_norm1", "attention_norm"),
+    ("attention_norm2", "attention_post_norm"),
+    ("ffn_norm1", "ffn_norm"),
+    ("ffn_norm2", "ffn_post_norm"),
+];
+
+/// Next-DiT of labels (`Next-DiT-ImageNet`, `TransformerBlockSandwichNorm2`): what has parameters is the norm behind.
+const NEXT_DIT_OF_LABELS: Renames = &[("attention_norm", "attention_post_norm"), ("ffn_norm", "ffn_post_norm")];
+
+/// What the models of labels have instead of captions.
+const LABELS: Renames = &[("y_embedder.embedding_table", "y_embedder")];
+
 /// AutoencoderKL of diffusers.
 const AUTOENCODER_KL: Renames = &[
     ("to_out.0", "to_out"),
@@ -28,24 +42,39 @@ const AUTOENCODER_KL: Renames = &[
     ("proj_attn", "to_out"),
 ];
 
-/// What `LlamaForCausalLM` puts before the names of its `LlamaModel`.
-const LLAMA_PREFIX: &str = "model.";
+/// What `LlamaForCausalLM` and `GemmaForCausalLM` put before the names of their model.
+const LANGUAGE_MODEL_PREFIX: &str = "model.";
 /// The projection to logits, which a text encoder has no use for.
-const LLAMA_HEAD: &str = "lm_head.weight";
+const LANGUAGE_MODEL_HEAD: &str = "lm_head.weight";
 /// The RoPE frequencies that older files carry; they follow from the configuration.
-const LLAMA_FREQUENCIES: &str = ".rotary_emb.inv_freq";
+const ROPE_FREQUENCIES: &str = ".rotary_emb.inv_freq";
 
 /// A tensor of Lumina-T2I's Flag-DiT. Nothing is left out.
 pub fn flag_dit(name: &str) -> Option<String> {
     Some(renamed(name, FLAG_DIT))
 }
 
-/// A tensor of a LLaMA of transformers, with or without its language-model head.
-pub fn llama(name: &str) -> Option<String> {
-    if name == LLAMA_HEAD || name.ends_with(LLAMA_FREQUENCIES) {
+/// A tensor of Lumina-Next's Next-DiT. Nothing is left out.
+pub fn next_dit(name: &str) -> Option<String> {
+    Some(renamed(&renamed(name, FLAG_DIT), NEXT_DIT))
+}
+
+/// A tensor of a Flag-DiT of labels. Nothing is left out.
+pub fn flag_dit_of_labels(name: &str) -> Option<String> {
+    Some(renamed(&renamed(name, FLAG_DIT), LABELS))
+}
+
+/// A tensor of a Next-DiT of labels. Nothing is left out.
+pub fn next_dit_of_labels(name: &str) -> Option<String> {
+    Some(renamed(&renamed(&renamed(name, FLAG_DIT), LABELS), NEXT_DIT_OF_LABELS))
+}
+
+/// A tensor of a LLaMA or Gemma of transformers, with or without its language-model head.
+pub fn language_model(name: &str) -> Option<String> {
+    if name == LANGUAGE_MODEL_HEAD || name.ends_with(ROPE_FREQUENCIES) {
         return None;
     }
-    Some(name.strip_prefix(LLAMA_PREFIX).unwrap_or(name).to_owned())
+    Some(name.strip_prefix(LANGUAGE_MODEL_PREFIX).unwrap_or(name).to_owned())
 }
 
 /// A tensor of an AutoencoderKL of diffusers, with new or old names for its attention. Nothing is left out.
@@ -101,9 +130,27 @@ mod tests {
     }
 
     #[test]
-    fn a_llama_keeps_what_an_encoder_needs() {
+    fn next_dits_norms_stand_before_and_behind() {
         check(
-            llama,
+            next_dit,
+            &[
+                ("layers.0.attention_norm1.weight", "layers.0.attention_norm.weight"),
+                ("layers.0.attention_norm2.weight", "layers.0.attention_post_norm.weight"),
+                ("layers.0.ffn_norm2.weight", "layers.0.ffn_post_norm.weight"),
+                ("layers.0.attention_y_norm.weight", "layers.0.attention_y_norm.weight"),
+                ("final_layer.adaLN_modulation.1.weight", "final_layer.modulation.linear.weight"),
+            ],
+        );
+        check(next_dit_of_labels, &[("layers.0.attention_norm.weight", "layers.0.attention_post_norm.weight")]);
+        check(next_dit_of_labels, &[("layers.0.ffn_norm.weight", "layers.0.ffn_post_norm.weight")]);
+        check(flag_dit_of_labels, &[("layers.0.ffn_norm.weight", "layers.0.ffn_norm.weight")]);
+        check(flag_dit_of_labels, &[("y_embedder.embedding_table.weight", "y_embedder.weight")]);
+    }
+
+    #[test]
+    fn a_language_model_keeps_what_an_encoder_needs() {
+        check(
+            language_model,
             &[
                 ("model.embed_tokens.weight", "embed_tokens.weight"),
                 ("embed_tokens.weight", "embed_tokens.weight"),
@@ -111,8 +158,8 @@ mod tests {
                 ("model.norm.weight", "norm.weight"),
             ],
         );
-        assert_eq!(llama("lm_head.weight"), None);
-        assert_eq!(llama("model.layers.0.self_attn.rotary_emb.inv_freq"), None);
+        assert_eq!(language_model("lm_head.weight"), None);
+        assert_eq!(language_model("model.layers.0.self_attn.rotary_emb.inv_freq"), None);
     }
 
     #[test]
