@@ -23,6 +23,8 @@ const MAX_RANK: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Dtype {
+    /// 64-bit floats (in upstream files).
+    F64,
     /// 32-bit floats.
     F32,
     /// IEEE half floats.
@@ -33,18 +35,26 @@ pub enum Dtype {
     U32,
     /// 64-bit integers (in upstream files).
     I64,
+    /// 32-bit integers (in upstream files).
+    I32,
+    /// 16-bit integers (in upstream files).
+    I16,
+    /// 8-bit integers (in upstream files).
+    I8,
     /// Bytes (in upstream files).
     U8,
+    /// A byte for each truth value (in upstream files).
+    Bool,
 }
 
 impl Dtype {
     /// Bytes a number.
     pub fn size(self) -> usize {
         match self {
-            Self::U8 => 1,
-            Self::F16 | Self::BF16 => 2,
-            Self::F32 | Self::U32 => 4,
-            Self::I64 => 8,
+            Self::U8 | Self::I8 | Self::Bool => 1,
+            Self::F16 | Self::BF16 | Self::I16 => 2,
+            Self::F32 | Self::U32 | Self::I32 => 4,
+            Self::F64 | Self::I64 => 8,
         }
     }
 }

@@ -6,6 +6,8 @@
 //! its chunk's SHA-256. [`Writer`] makes such a folder.
 
 mod check;
+#[cfg(not(target_family = "wasm"))]
+pub mod checkpoint;
 mod digest;
 pub mod header;
 #[cfg(feature = "engine")]
