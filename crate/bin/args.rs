@@ -24,6 +24,8 @@ pub struct Args {
 pub enum Command {
     /// Make a picture, a video, a 3D object or a sound of a text
     Generate(Box<GenerateArgs>),
+    /// Make a model folder of a Lumina checkpoint
+    Convert(ConvertArgs),
     /// Show what a model folder consists of, or the request that a picture carries
     Inspect(InspectArgs),
     /// Measure how long a picture takes, or a video, views or a sound
@@ -114,6 +116,30 @@ pub struct GenerateArgs {
     // An option of models that are to come: refused by name, not as unknown.
     #[arg(long, hide = true)]
     pub class: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ConvertArgs {
+    /// A folder as diffusers writes it, or an official checkpoint (a consolidated .safetensors or .pth, or its folder)
+    pub source: PathBuf,
+    /// The model folder to write
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// How the matrices of the blocks are stored: q4, q4a, q8, f16 or f32
+    #[arg(long, value_name = "FORMAT", default_value = "q4")]
+    pub quant: String,
+    /// A JSON list of { "pattern", "format" }, in place of what --quant stands for
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// The denoiser's arguments as JSON; read off its tensors if absent
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The text encoder and its tokenizer (Llama-2-7b or gemma-2b), which official checkpoints do not hold
+    #[arg(long, value_name = "DIR")]
+    pub text_encoder: Option<PathBuf>,
+    /// The autoencoder (sdxl-vae), which official checkpoints do not hold
+    #[arg(long, value_name = "DIR")]
+    pub vae: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,8 @@
 //! `flagdit`: text to images, videos, 3D views and sound with a quantized Flag-DiT, on the GPU or the CPU.
 #![warn(missing_docs)]
 
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
+pub mod convert;
 #[cfg(feature = "engine")]
 pub mod decode;
 #[cfg(feature = "engine")]

@@ -16,10 +16,9 @@ use crate::{
     request::Request,
     sampler::{
         Tolerance, ensure_finite,
-        schedule::time_grid,
         solver::{Solver, SolverKind},
     },
-    text::language_model::batch_ids,
+    text::{language_model::batch_ids, tokenizer::Encoded},
     weights::{ByteSource, Reader, manifest::Manifest},
 };
 
@@ -107,6 +106,12 @@ impl Pipeline {
     /// Generates, event after event; the last one is [`Event::Done`]. Dropping the stream stops the work within one
     /// solver step.
     pub fn generate(&self, request: Request) -> impl Stream<Item = Result<Event>> + '_ {
+        self.generate_from(request, None)
+    }
+
+    /// [`Self::generate`], from this noise instead of the seed's, where there is one: the latent of another program, say.
+    /// Values are in the order of a latent of one sample, `[C, F·h, w]`.
+    pub fn generate_from(&self, request: Request, noise: Option<Vec<f32>>) -> impl Stream<Item = Result<Event>> + '_ {
         try_stream! {
             let settings = self.settings(&request)?;
             let mut timings = Timings::default();
@@ -122,9 +127,12 @@ impl Pipeline {
             yield Event::Stage(Stage::Sample);
             let start = Instant::now();
             let shape = self.shape(&settings)?;
-            let noise = self.noise(shape, settings.seed);
+            let noise = match noise {
+                Some(values) => self.given_noise(shape, values)?,
+                None => self.noise(shape, settings.seed),
+            };
             let run = self.run(&settings, shape, caption)?;
-            let grid = time_grid(settings.steps, settings.time_shift);
+            let grid = self.grid(&settings);
             let kind: SolverKind = settings.solver.parse()?;
             let mut solver = Solver::new(kind, grid.clone(), Tolerance::default(), noise)?;
             let seen = RefCell::new(None);
@@ -166,15 +174,22 @@ impl Pipeline {
         let prefix = sampling.and_then(|sampling| sampling.prompt_prefix.as_deref()).unwrap_or_default();
         let later = settings.transitions.iter().map(|transition| ("prompt of a transition", &transition.prompt));
         let prompts = std::iter::once(("prompt", &settings.prompt)).chain(later);
-        for (name, text) in prompts.chain([("negative prompt", &settings.negative_prompt)]) {
-            let encoded = self.parts.tokenizer.encode(&format!("{prefix}{text}"))?;
+        let tokenizer = &self.parts.tokenizer;
+        let mut add = |name: &str, encoded: Encoded| {
             if let Some(cut) = encoded.cut {
-                let most = self.parts.tokenizer.rules().max_tokens;
+                let most = encoded.ids.len();
                 warnings.push(format!("the {name} is longer than {most} tokens; not used: {}", excerpt(&cut)));
             }
             rows.push(encoded.ids);
+            rows.iter().map(Vec::len).max().unwrap_or(0)
+        };
+        let mut longest = 0;
+        for (name, text) in prompts {
+            longest = add(name, tokenizer.encode(&format!("{prefix}{text}"))?);
         }
-        let (ids, mask) = batch_ids(&rows, self.parts.tokenizer.rules().pad, self.device.burn());
+        let negative = format!("{prefix}{}", settings.negative_prompt);
+        add("negative prompt", tokenizer.encode_negative(&negative, longest)?);
+        let (ids, mask) = batch_ids(&rows, tokenizer.rules().pad, self.device.burn());
         Ok((Caption { features: self.parts.text.forward(ids), mask }, warnings))
     }
 }

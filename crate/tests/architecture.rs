@@ -24,7 +24,7 @@ const ROWS: [&[&str]; 11] = [
     &["model", "text", "decode", "sampler"],
     &["modality"],
     &["output"],
-    &["pipeline"],
+    &["pipeline", "convert"],
     &["wasm"],
 ];
 

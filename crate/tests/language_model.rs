@@ -34,7 +34,7 @@ fn config() -> LanguageModelConfig {
 }
 
 fn tokenizer(eos: Option<u32>, max_tokens: usize) -> Tokenizer {
-    let rules = TokenizerRules { bos: Some(BOS), eos, pad: 0, max_tokens, lowercase: false };
+    let rules = TokenizerRules { bos: Some(BOS), eos, pad: 0, max_tokens, ..TokenizerRules::default() };
     Tokenizer::new(&support::read("text_llama/tokenizer.json"), rules, config().vocab_size).expect("a tokenizer")
 }
 
@@ -84,7 +84,8 @@ fn gemma_config() -> LanguageModelConfig {
 }
 
 fn gemma_tokenizer() -> Tokenizer {
-    let rules = TokenizerRules { bos: Some(GEMMA_BOS), eos: None, pad: 0, max_tokens: 256, lowercase: false };
+    let rules =
+        TokenizerRules { bos: Some(GEMMA_BOS), eos: None, pad: 0, max_tokens: 256, ..TokenizerRules::default() };
     Tokenizer::new(&support::read("text_gemma/tokenizer.json"), rules, gemma_config().vocab_size).expect("a tokenizer")
 }
 

@@ -76,7 +76,14 @@ mod tests {
     }
 
     fn asked(seconds: Option<f64>) -> Result<Length> {
-        let sizes = Sizes { native: vec![128], multiple: 4, max: vec![1024], frames: None, trained_tokens: None };
+        let sizes = Sizes {
+            native: vec![128],
+            multiple: 4,
+            max: vec![1024],
+            frames: None,
+            trained_tokens: None,
+            extrapolation: None,
+        };
         length(&sizes, &mel(), seconds, |frames| frames as f64 * 1024.0 * 1024.0)
     }
 

@@ -65,7 +65,14 @@ mod tests {
     use super::*;
 
     fn sizes() -> Sizes {
-        Sizes { native: vec![64, 64], multiple: 16, max: vec![256, 128], frames: None, trained_tokens: None }
+        Sizes {
+            native: vec![64, 64],
+            multiple: 16,
+            max: vec![256, 128],
+            frames: None,
+            trained_tokens: None,
+            extrapolation: None,
+        }
     }
 
     #[test]

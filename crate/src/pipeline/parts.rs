@@ -46,9 +46,9 @@ impl Parts {
             .decoders
             .get(Kind::Image.name())
             .ok_or_else(|| Error::bad_model("components.decoders").expected("an image decoder").found("none"))?;
-        let text: LanguageModelConfig = config("text", "llama", &components.text)?;
-        let denoiser: FlagDitConfig = config("denoiser", "flag-dit", &components.denoiser)?;
-        let vae: VaeConfig = config("decoders.image", "autoencoder-kl", image)?;
+        let text: LanguageModelConfig = config("text", &["llama", "gemma"], &components.text)?;
+        let denoiser: FlagDitConfig = config("denoiser", &["flag-dit", "next-dit"], &components.denoiser)?;
+        let vae: VaeConfig = config("decoders.image", &["autoencoder-kl"], image)?;
         for checked in [text.check(), denoiser.check(), vae.check()] {
             checked?;
         }
@@ -75,7 +75,7 @@ impl Parts {
 
 /// What makes sound of spectrograms, which the denoiser must know by the same bands.
 fn sound(component: &Component, denoiser: &FlagDitConfig) -> Result<(MelConfig, GriffinLim)> {
-    let mel: MelConfig = config("decoders.audio", "griffin-lim", component)?;
+    let mel: MelConfig = config("decoders.audio", &["griffin-lim"], component)?;
     mel.check()?;
     let bands = denoiser.audio.map(|audio| audio.bands);
     if bands != Some(mel.bands) {
@@ -111,12 +111,13 @@ fn fit(text: &LanguageModelConfig, denoiser: &FlagDitConfig, vae: &VaeConfig, si
     }
 }
 
-/// A component's configuration, if its architecture is the one that is built here.
-fn config<T: DeserializeOwned>(name: &str, architecture: &str, component: &Component) -> Result<T> {
-    if component.architecture != architecture {
+/// A component's configuration, if its architecture is one that is built here.
+fn config<T: DeserializeOwned>(name: &str, architectures: &[&str], component: &Component) -> Result<T> {
+    let architecture = &component.architecture;
+    if !architectures.contains(&architecture.as_str()) {
         return Err(Error::bad_model(format!("components.{name}.architecture"))
-            .expected(architecture)
-            .found(component.architecture.clone()));
+            .expected(architectures.join(" or "))
+            .found(architecture.clone()));
     }
     serde_json::from_value(component.config.clone()).map_err(|error| {
         Error::bad_model(format!("components.{name}.config"))
@@ -159,7 +160,14 @@ mod tests {
             r#"{"in_channels": 3, "out_channels": 3, "latent_channels": 4, "block_out_channels": [4, 4],
                 "layers_per_block": 1, "norm_num_groups": 1, "scaling_factor": 1.0}"#,
         );
-        let sizes = Sizes { native: vec![8, 8], multiple: 4, max: vec![16, 16], frames: None, trained_tokens: None };
+        let sizes = Sizes {
+            native: vec![8, 8],
+            multiple: 4,
+            max: vec![16, 16],
+            frames: None,
+            trained_tokens: None,
+            extrapolation: None,
+        };
         let parsed = "the configurations of a test";
         (
             serde_json::from_value(text).expect(parsed),

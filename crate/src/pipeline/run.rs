@@ -6,16 +6,17 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Pipeline;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     modality::frames,
-    model::{Caption, LatentShape, PreparedCaption, Sequence, SequenceOptions},
+    model::{Caption, LatentShape, PreparedCaption, Sequence, SequenceOptions, TimeAware},
     progress::Settings,
     request::Kind,
     sampler::{
         guidance::{Guidance, GuidedChannels},
         noise,
+        schedule::{diffusers_grid, time_grid},
     },
-    weights::manifest::Sampling,
+    weights::manifest::{Extrapolation, RopeExtrapolation, Sampling, Schedule},
 };
 
 /// What one run of the sampler needs.
@@ -94,6 +95,21 @@ impl Pipeline {
         }
     }
 
+    /// Noise that was given.
+    pub(super) fn given_noise(&self, shape: LatentShape, values: Vec<f32>) -> Result<Tensor<4>> {
+        let config = self.parts.denoiser.config();
+        let shape = match shape {
+            LatentShape::Frames { frames, height, width } => [1, config.in_channels, frames * height, width],
+            LatentShape::Spectrogram { frames } => [1, 1, config.audio.map_or(1, |audio| audio.bands), frames],
+        };
+        if values.len() != shape.iter().product::<usize>() {
+            return Err(Error::bad_request("noise")
+                .expected(format!("{} values for {shape:?}", shape.iter().product::<usize>()))
+                .found(values.len().to_string()));
+        }
+        Ok(Tensor::from_data(TensorData::new(values, shape), self.device.burn()))
+    }
+
     /// What the evaluations of this run share. `caption` has the rows of [`Self::encode`].
     pub(super) fn run(&self, settings: &Settings, shape: LatentShape, caption: Caption) -> Result<Run> {
         let guidance = self.guidance(settings);
@@ -113,10 +129,23 @@ impl Pipeline {
         })
     }
 
+    /// The times of the solver's steps.
+    pub(super) fn grid(&self, settings: &Settings) -> Vec<f64> {
+        let sampling = self.manifest().sampling.get(settings.kind.name());
+        match sampling.map(|sampling| sampling.schedule).unwrap_or_default() {
+            Schedule::Uniform => time_grid(settings.steps, settings.time_shift),
+            Schedule::Diffusers => diffusers_grid(settings.steps, settings.time_shift),
+        }
+    }
+
     /// Beyond the sequences it was trained on, RoPE's base grows with the number of tokens and attention is scaled in
-    /// proportion (`model.md` §1.4).
+    /// proportion (`model.md` §1.4); Lumina's own models have rules of their own.
     fn extrapolation(&self, settings: &Settings, shape: LatentShape) -> SequenceOptions {
         let sizes = self.manifest().sizes.get(settings.kind.name());
+        if let Some((sizes, extrapolation)) = sizes.and_then(|sizes| Some((sizes, sizes.extrapolation?))) {
+            let native: f64 = sizes.native.iter().map(|&side| f64::from(side)).product();
+            return luminas(extrapolation, (settings.width * settings.height) as f64 / native);
+        }
         let tokens = self.parts.denoiser.layout(shape).tokens();
         match sizes.and_then(|sizes| sizes.trained_tokens).map(|trained| trained as usize) {
             Some(trained) if tokens > trained => SequenceOptions {
@@ -176,6 +205,19 @@ impl Pipeline {
             return conditional;
         }
         run.guidance.combine(conditional, v.narrow(0, prompts, 1))
+    }
+}
+
+/// Lumina's rules for a picture of `area` times the native one.
+fn luminas(extrapolation: Extrapolation, area: f64) -> SequenceOptions {
+    let Extrapolation { base_tokens, rope, below_native } = extrapolation;
+    let area = if below_native { area } else { area.max(1.0) };
+    let options = SequenceOptions { base_tokens: Some(base_tokens as usize), ..SequenceOptions::default() };
+    match rope {
+        RopeExtrapolation::Ntk => SequenceOptions { ntk_factor: Some(area), ..options },
+        RopeExtrapolation::TimeAware { watershed } => {
+            SequenceOptions { time_aware: Some(TimeAware { scale: area.sqrt(), watershed }), ..options }
+        }
     }
 }
 

@@ -18,6 +18,23 @@ pub fn time_grid(steps: usize, time_shift: f64) -> Vec<f64> {
     (0..=steps).map(point).collect()
 }
 
+/// The grid of diffusers' `FlowMatchEulerDiscreteScheduler` over `steps` intervals, which shifts its smallest noise twice:
+/// noise fractions evenly from 1 to σ = f·s/(1 + (f − 1)·s) of s = 1/1000, shifted once more, and 0.
+///
+/// # Panics
+///
+/// As [`time_grid`].
+pub fn diffusers_grid(steps: usize, time_shift: f64) -> Vec<f64> {
+    assert!(steps > 0, "a time grid needs at least one step");
+    assert!(time_shift.is_finite() && time_shift > 0.0, "the time shift is {time_shift}, not a positive number");
+    const SMALLEST: f64 = 1e-3;
+    let smallest = time_shift * SMALLEST / (1.0 + (time_shift - 1.0) * SMALLEST);
+    let noise = |i: usize| 1.0 + (smallest - 1.0) * i as f64 / (steps.max(2) - 1) as f64;
+    // 1 − the shifted noise, written so that the beginning comes out exact.
+    let time = |noise: f64| (1.0 - noise) / (1.0 + (time_shift - 1.0) * noise);
+    (0..steps).map(|i| time(noise(i))).chain([1.0]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,12 +54,21 @@ mod tests {
     }
 
     #[test]
-    fn the_grid_increases_from_zero_to_one() {
+    fn diffusers_last_step_is_a_thousandth() {
+        // fixtures/diffusers_lumina_next: σ = 1, 0.667, 0.334, 0.001, 0.
+        for (found, expected) in diffusers_grid(4, 1.0).into_iter().zip([0.0, 0.333, 0.666, 0.999, 1.0]) {
+            assert!((found - expected).abs() < 1e-12, "{found} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn the_grids_increase_from_zero_to_one() {
         for time_shift in [0.1, 1.0, 3.7, 6.0, 100.0] {
-            for steps in [1, 2, 3, 7, 30, 1000] {
-                let grid = time_grid(steps, time_shift);
-                assert_eq!((grid.len(), grid[0], grid[steps]), (steps + 1, 0.0, 1.0));
-                assert!(grid.is_sorted_by(|a, b| a < b), "{steps} steps, shift {time_shift}");
+            for steps in [1, 2, 3, 7, 30, 400] {
+                for grid in [time_grid(steps, time_shift), diffusers_grid(steps, time_shift)] {
+                    assert_eq!((grid.len(), grid[0], grid[steps]), (steps + 1, 0.0, 1.0));
+                    assert!(grid.is_sorted_by(|a, b| a < b), "{steps} steps, shift {time_shift}");
+                }
             }
         }
     }

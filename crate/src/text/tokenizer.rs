@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 const MAX_TOKENS: usize = 1024;
 
 /// What surrounds and limits the ids of a prompt; part of the manifest, for every model family has its own.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TokenizerRules {
     /// Put before the prompt (LLaMA: 1).
     #[serde(default)]
@@ -22,6 +22,30 @@ pub struct TokenizerRules {
     /// Whether prompts are lower-cased first.
     #[serde(default)]
     pub lowercase: bool,
+    /// How the negative prompt is treated.
+    #[serde(default, skip_serializing_if = "NegativePrompt::is_alike")]
+    pub negative: NegativePrompt,
+}
+
+/// How a model treats its negative prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NegativePrompt {
+    /// As the prompt.
+    #[default]
+    Alike,
+    /// As `LuminaPipeline` of diffusers: its letters stay as they are, and it is cut to the prompt's length, filled up to a
+    /// multiple of 8. Prompts lose the spaces around them.
+    Diffusers,
+}
+
+impl NegativePrompt {
+    /// To this many tokens diffusers fills up.
+    const MULTIPLE: usize = 8;
+
+    fn is_alike(&self) -> bool {
+        *self == Self::Alike
+    }
 }
 
 /// A tokenizer with its rules.
@@ -77,13 +101,32 @@ impl Tokenizer {
     ///
     /// `bad-request` if the tokenizer cannot encode the text.
     pub fn encode(&self, prompt: &str) -> Result<Encoded> {
+        let prompt = if self.rules.negative == NegativePrompt::Diffusers { prompt.trim() } else { prompt };
         let text = if self.rules.lowercase { prompt.to_lowercase() } else { prompt.to_owned() };
-        let encoding = self
-            .inner
-            .encode(text.as_str(), false)
-            .map_err(|error| Error::bad_request("prompt").found(error.to_string()))?;
+        self.encode_text(&text, self.rules.max_tokens)
+    }
+
+    /// A negative prompt to ids, beside a prompt of so many.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::encode`].
+    pub fn encode_negative(&self, prompt: &str, beside: usize) -> Result<Encoded> {
+        match self.rules.negative {
+            NegativePrompt::Alike => self.encode(prompt),
+            NegativePrompt::Diffusers => {
+                let most = beside.next_multiple_of(NegativePrompt::MULTIPLE);
+                self.encode_text(prompt, most.min(self.rules.max_tokens))
+            }
+        }
+    }
+
+    /// Text as it is, cut to `max_tokens`.
+    fn encode_text(&self, text: &str, max_tokens: usize) -> Result<Encoded> {
+        let encoding =
+            self.inner.encode(text, false).map_err(|error| Error::bad_request("prompt").found(error.to_string()))?;
         let around = usize::from(self.rules.bos.is_some()) + usize::from(self.rules.eos.is_some());
-        let room = self.rules.max_tokens - around;
+        let room = max_tokens.saturating_sub(around);
         let kept = encoding.get_ids().iter().copied().take(room);
         let mut ids: Vec<u32> = self.rules.bos.into_iter().chain(kept).chain(self.rules.eos).collect();
         if ids.is_empty() {

@@ -55,7 +55,7 @@ pub struct Manifest {
 }
 
 /// The sizes of what one modality makes: `[width, height]` in pixels; of sound `[frames]` of its spectrogram.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// What it was trained for.
@@ -71,6 +71,35 @@ pub struct Sizes {
     /// proportion (`model.md` §1.4); absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_tokens: Option<u32>,
+    /// How other areas than the native one are met, in Lumina's way instead of that of `trained_tokens`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extrapolation: Option<Extrapolation>,
+}
+
+/// What changes with s = √(area / native area).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extrapolation {
+    /// Proportional attention scales by 1/√d at so many tokens.
+    pub base_tokens: u32,
+    /// How positions are scaled.
+    pub rope: RopeExtrapolation,
+    /// Whether areas below the native one scale positions too (diffusers).
+    #[serde(default)]
+    pub below_native: bool,
+}
+
+/// How positions are scaled by s.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum RopeExtrapolation {
+    /// The base grows by s² (Lumina-T2I's demo).
+    Ntk,
+    /// Positions are divided by s until the watershed, then the base grows by s (Lumina-Next).
+    TimeAware {
+        /// A time; 1 is never reached, so positions are always divided.
+        watershed: f64,
+    },
 }
 
 /// How many pictures make a whole.
@@ -123,12 +152,32 @@ pub struct Sampling {
     pub guidance: f64,
     /// How far time is shifted towards the noisy end; 1 is not at all.
     pub time_shift: f64,
+    /// Where the steps lie.
+    #[serde(default, skip_serializing_if = "Schedule::is_uniform")]
+    pub schedule: Schedule,
     /// Guidance acts on so many latent channels, the first ones (Lumina: 3); absent: on all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guided_channels: Option<u32>,
     /// Stands before prompt and negative prompt, and tells the text encoder what kind of thing to make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_prefix: Option<String>,
+}
+
+/// Where the steps lie before they are shifted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Evenly from noise to data.
+    #[default]
+    Uniform,
+    /// As the FlowMatchEulerDiscreteScheduler of diffusers has them, whose last step is a thousandth long.
+    Diffusers,
+}
+
+impl Schedule {
+    fn is_uniform(&self) -> bool {
+        *self == Self::Uniform
+    }
 }
 
 /// One file of a model.

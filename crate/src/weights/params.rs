@@ -23,6 +23,8 @@ pub use super::init::Init;
 enum Source {
     Loaded(BTreeMap<String, Loaded>),
     Random,
+    /// Shapes only.
+    Declared(BTreeMap<String, Vec<usize>>),
 }
 
 /// A parameter that is on the device and waits for its network.
@@ -77,6 +79,12 @@ impl Params {
     /// Parameters drawn at random as each layer's [`Init`] says; `device.seed` decides the numbers.
     pub fn random(device: &Device) -> Self {
         Self::with(Source::Random, device)
+    }
+
+    /// Names and shapes without values: a network that is built of them takes no memory and cannot run, but
+    /// [`Self::finish`] says whether they are those it needs.
+    pub fn declared(tensors: impl IntoIterator<Item = (String, Vec<usize>)>, device: &Device) -> Self {
+        Self::with(Source::Declared(tensors.into_iter().collect()), device)
     }
 
     /// Parameters from `(name, shape, values)`; values are row-major.
@@ -171,16 +179,18 @@ impl Params {
     ) -> Param<Tensor<D>> {
         let name = format!("{}{name}", self.prefix);
         let mut store = self.store.borrow_mut();
-        let found = match &mut store.source {
+        let (found, values) = match &mut store.source {
             Source::Random => return Param::from_tensor(init.draw(shape, &self.device)),
-            Source::Loaded(map) => map.remove(&name),
+            Source::Loaded(map) => map.remove(&name).map(|found| (found.shape(), Some(found))).unzip(),
+            Source::Declared(map) => (map.remove(&name), None),
         };
-        match found {
-            Some(found) if found.shape() == shape => {
-                return Param::from_tensor(arrange(found.values().reshape(shape)));
+        match (found, values.flatten()) {
+            (Some(found), Some(values)) if found == shape => {
+                return Param::from_tensor(arrange(values.values().reshape(shape)));
             }
-            Some(found) => store.misshapen.push(format!("{name} {:?} instead of {shape:?}", found.shape())),
-            None => store.missing.push(name),
+            (Some(found), None) if found == shape => {}
+            (Some(found), _) => store.misshapen.push(format!("{name} {found:?} instead of {shape:?}")),
+            (None, _) => store.missing.push(name),
         }
         // Never materialised: `finish` refuses the network. A lying config must not allocate anything here.
         let zeros = move |device: &Device, _| Tensor::zeros(shape, device);
@@ -199,6 +209,7 @@ impl Params {
         };
         let left = match &store.source {
             Source::Loaded(map) => of_this(&mut map.keys()),
+            Source::Declared(map) => of_this(&mut map.keys()),
             Source::Random => Vec::new(),
         };
         let (missing, misshapen) = (of_this(&mut store.missing.iter()), of_this(&mut store.misshapen.iter()));

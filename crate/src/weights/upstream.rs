@@ -29,6 +29,38 @@ const NEXT_DIT: Renames = &[
 /// Next-DiT of labels (`Next-DiT-ImageNet`, `TransformerBlockSandwichNorm2`): what has parameters is the norm behind.
 const NEXT_DIT_OF_LABELS: Renames = &[("attention_norm", "attention_post_norm"), ("ffn_norm", "ffn_post_norm")];
 
+/// Lumina-Next in diffusers (`LuminaNextDiT2DModel`).
+const DIFFUSERS_NEXT_DIT: Renames = &[
+    ("patch_embedder.proj", "x_embedder"),
+    ("time_caption_embed.timestep_embedder", "t_embedder"),
+    ("time_caption_embed.caption_embedder.0", "cap_embedder.norm"),
+    ("time_caption_embed.caption_embedder.1", "cap_embedder.linear"),
+    ("gate", "attention.gate"),
+    ("attn1.to_q", "attention.wq"),
+    ("attn1.to_k", "attention.wk"),
+    ("attn1.to_v", "attention.wv"),
+    ("attn1.norm_q", "attention.q_norm"),
+    ("attn1.norm_k", "attention.k_norm"),
+    ("attn2.to_k", "attention.wk_y"),
+    ("attn2.to_v", "attention.wv_y"),
+    ("attn2.norm_k", "attention.ky_norm"),
+    ("attn2.to_out.0", "attention.wo"),
+    ("norm1.norm", "attention_norm"),
+    ("norm1.linear", "modulation.linear"),
+    ("norm2", "attention_post_norm"),
+    ("norm1_context", "attention_y_norm"),
+    ("ffn_norm1", "ffn_norm"),
+    ("ffn_norm2", "ffn_post_norm"),
+    ("feed_forward.linear_1", "feed_forward.w1"),
+    ("feed_forward.linear_2", "feed_forward.w2"),
+    ("feed_forward.linear_3", "feed_forward.w3"),
+    ("norm_out.linear_1", "final_layer.modulation.linear"),
+    ("norm_out.linear_2", "final_layer.linear"),
+];
+
+/// Both attentions share their queries, and diffusers stores them twice.
+const DIFFUSERS_TWICE: [&str; 2] = [".attn2.to_q.", ".attn2.norm_q."];
+
 /// What the models of labels have instead of captions.
 const LABELS: Renames = &[("y_embedder.embedding_table", "y_embedder")];
 
@@ -57,6 +89,12 @@ pub fn flag_dit(name: &str) -> Option<String> {
 /// A tensor of Lumina-Next's Next-DiT. Nothing is left out.
 pub fn next_dit(name: &str) -> Option<String> {
     Some(renamed(&renamed(name, FLAG_DIT), NEXT_DIT))
+}
+
+/// A tensor of Lumina-Next in diffusers. The second copies of shared queries are left out.
+pub fn diffusers_next_dit(name: &str) -> Option<String> {
+    let is_copy = DIFFUSERS_TWICE.iter().any(|part| name.contains(part));
+    (!is_copy).then(|| renamed(name, DIFFUSERS_NEXT_DIT))
 }
 
 /// A tensor of a Flag-DiT of labels. Nothing is left out.

@@ -7,7 +7,9 @@ use crate::error::{Error, Result};
 use crate::quant::{Format, Layout};
 use crate::request::{MAX_FPS, MAX_GUIDANCE, MAX_STEPS, TIME_SHIFTS};
 use crate::weights::digest::chunk_count;
-use crate::weights::manifest::{Component, FileEntry, Frames, Manifest, Sampling, Sizes, TensorEntry};
+use crate::weights::manifest::{
+    Component, Extrapolation, FileEntry, Frames, Manifest, RopeExtrapolation, Sampling, Sizes, TensorEntry,
+};
 use crate::weights::{MANIFEST, path};
 
 /// No network has tensors of more axes.
@@ -179,12 +181,22 @@ const MAX_SIDE: u32 = 8192;
 const MAX_FRAMES: u32 = 1024;
 
 fn validate_sizes(name: &str, sizes: &Sizes) -> Result<()> {
-    let Sizes { native, multiple, max, frames, trained_tokens } = sizes;
+    let Sizes { native, multiple, max, frames, trained_tokens, extrapolation } = sizes;
     if let Some(Frames { native, max, fps }) = frames
         && !((1..=*max).contains(native) && *max <= MAX_FRAMES && fps.is_none_or(|fps| (1..=MAX_FPS).contains(&fps)))
     {
         let expected = format!("1 ≤ native ≤ max ≤ {MAX_FRAMES}, fps 1 to {MAX_FPS}");
         return Err(refuse(format!("sizes.{name}.frames"), expected, format!("{native}, {max}, {fps:?}")));
+    }
+    if let Some(Extrapolation { base_tokens, rope, .. }) = extrapolation {
+        let is_time = match rope {
+            RopeExtrapolation::Ntk => true,
+            RopeExtrapolation::TimeAware { watershed } => (0.0..=1.0).contains(watershed),
+        };
+        if *base_tokens < 2 || !is_time {
+            let expected = "base_tokens of 2 or more and a watershed of 0 to 1";
+            return Err(refuse(format!("sizes.{name}.extrapolation"), expected, format!("{extrapolation:?}")));
+        }
     }
     if trained_tokens.is_some_and(|tokens| tokens < 2) {
         return Err(refuse(format!("sizes.{name}.trained_tokens"), "2 or more", format!("{trained_tokens:?}")));
@@ -210,7 +222,7 @@ fn validate_sizes(name: &str, sizes: &Sizes) -> Result<()> {
 const MAX_PREFIX_BYTES: usize = 256;
 
 fn validate_sampling(name: &str, sampling: &Sampling) -> Result<()> {
-    let Sampling { steps, solver, guidance, time_shift, guided_channels, prompt_prefix } = sampling;
+    let Sampling { steps, solver, guidance, time_shift, schedule: _, guided_channels, prompt_prefix } = sampling;
     let subject = |field: &str| format!("sampling.{name}.{field}");
     if !(1..=MAX_STEPS).contains(&(*steps as usize)) {
         return Err(refuse(subject("steps"), format!("1 to {MAX_STEPS}"), steps));

@@ -5,20 +5,23 @@
 //! not be a multiple of 4, and a safetensors file has no padding.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use half::f16;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::quant::{Encoded, Format, encode};
-use crate::weights::manifest::{FileEntry, Manifest, TensorEntry};
+use crate::weights::manifest::{FileEntry, Manifest, Part, TensorEntry};
 use crate::weights::shard::{Piece, Shard, write_file};
 use crate::weights::stored::stored;
 use crate::weights::validate::{is_name, validate_shape};
 use crate::weights::{MANIFEST, path};
 
-/// A shard is at most this long, unless one tensor is longer.
+/// A shard is at most this long, unless one row of a tensor is longer.
 pub const SHARD_BYTES: usize = 64 << 20;
+/// How much of a shard the rows of a split tensor may fill; headers, and the padding of rows, need the rest.
+const SHARE: f64 = 0.9;
 
 /// A model folder that is being written. Dropping it unfinished leaves nothing behind.
 pub struct Writer {
@@ -65,27 +68,78 @@ impl Writer {
     /// a manifest can have, or a value is not finite or not within the range of `format`; [`ErrorKind::File`] if a
     /// finished shard cannot be written.
     pub fn add(&mut self, name: &str, shape: &[usize], values: &[f32], format: Format) -> Result<()> {
-        let subject = format!("tensor {name}");
+        let format = self.check(name, shape, format)?;
+        self.add_whole(name, shape, values, format)
+    }
+
+    /// Adds the tensor `name`, whose rows `read` gives. One that is longer than a shard is split by rows, so that no more than
+    /// a shard's worth is in memory.
+    ///
+    /// # Errors
+    /// Those of [`Self::add`] and of `read`.
+    pub fn add_rows(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        format: Format,
+        mut read: impl FnMut(Range<usize>) -> Result<Vec<f32>>,
+    ) -> Result<()> {
+        let format = self.check(name, shape, format)?;
+        let rows = shape.first().copied().unwrap_or(1);
+        let row_bits = shape.iter().skip(1).product::<usize>() as f64 * f64::from(format.bits_per_weight());
+        let most = ((SHARD_BYTES as f64 * SHARE * 8.0 / row_bits.max(1.0)) as usize).max(1);
+        if rows <= most {
+            return self.add_whole(name, shape, &read(0..rows)?, format);
+        }
+        let mut parts = Vec::new();
+        for first in (0..rows).step_by(most) {
+            let range = first..rows.min(first + most);
+            let part = [&[range.len()], &shape[1..]].concat();
+            let pieces = self.pieces(name, &part, &read(range.clone())?, format)?;
+            self.end_shard()?;
+            self.place(name, pieces)?;
+            parts.push(Part { file: self.files.len(), rows: [range.start, range.end] });
+        }
+        self.end_shard()?;
+        let entry = TensorEntry { file: parts[0].file, format, shape: shape.to_vec(), parts: Some(parts) };
+        self.tensors.insert(name.into(), entry);
+        Ok(())
+    }
+
+    /// The format in which a tensor of this name and shape is stored.
+    fn check(&self, name: &str, shape: &[usize], format: Format) -> Result<Format> {
         if !is_name(name) || self.tensors.contains_key(name) {
             let expected = "a new name of letters, digits, '_', '-' and single dots";
             return Err(Error::bad_model("tensor").expected(expected).found(format!("{name:?}")));
         }
-        let shape_error = |expected: &str| Error::bad_model(&subject).expected(expected).found(format!("{shape:?}"));
+        let shape_error = |expected: &str| shape_error(name, shape, expected);
         validate_shape(format, shape).map_err(shape_error)?;
-        if shape.iter().product::<usize>() != values.len() {
-            return Err(shape_error(&format!("a shape of {} values", values.len())));
-        }
-        let is_odd_half = format == Format::F16 && !values.len().is_multiple_of(2);
-        let format = if is_odd_half { Format::F32 } else { format };
-        let pieces =
-            pieces(name, shape, values, format).map_err(|error| Error::bad_model(&subject).found(error.to_string()))?;
-        self.start_shard_for(name, &pieces)?;
-        if let Some(shard) = &mut self.shard {
-            shard.add(pieces)?;
-        }
+        let is_odd_half = format == Format::F16 && !shape.iter().product::<usize>().is_multiple_of(2);
+        Ok(if is_odd_half { Format::F32 } else { format })
+    }
+
+    fn add_whole(&mut self, name: &str, shape: &[usize], values: &[f32], format: Format) -> Result<()> {
+        let pieces = self.pieces(name, shape, values, format)?;
+        self.place(name, pieces)?;
         let entry = TensorEntry { file: self.files.len(), format, shape: shape.to_vec(), parts: None };
         self.tensors.insert(name.into(), entry);
         Ok(())
+    }
+
+    fn pieces(&self, name: &str, shape: &[usize], values: &[f32], format: Format) -> Result<Vec<Piece>> {
+        if shape.iter().product::<usize>() != values.len() {
+            return Err(shape_error(name, shape, &format!("a shape of {} values", values.len())));
+        }
+        pieces(name, shape, values, format)
+            .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))
+    }
+
+    fn place(&mut self, name: &str, pieces: Vec<Piece>) -> Result<()> {
+        self.start_shard_for(name, &pieces)?;
+        match &mut self.shard {
+            Some(shard) => shard.add(pieces),
+            None => unreachable!("a shard was started"),
+        }
     }
 
     /// Adds a file as it is, such as a tokenizer.
@@ -157,6 +211,10 @@ impl Drop for Writer {
 /// After [`Writer::finish`] there is nothing to remove; if removing fails, there is nobody to tell.
 fn remove_partial(partial: &Path) {
     let _ = std::fs::remove_dir_all(partial);
+}
+
+fn shape_error(name: &str, shape: &[usize], expected: &str) -> Error {
+    Error::bad_model(format!("tensor {name}")).expected(expected).found(format!("{shape:?}"))
 }
 
 /// The stored entries of a tensor with their bytes.

@@ -4,16 +4,14 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use clap::ValueEnum;
 use flagdit::{
-    quant::Format,
     request::Kind,
     text::language_model::LanguageModelConfig,
     weights::{
         Manifest, Writer,
         manifest::{Component, Components, FORMAT, VERSION},
         params::Params,
-        recipe::{Rule, format_for},
+        recipe::{Quant, Rule, format_for},
     },
 };
 use serde_json::Value;
@@ -27,49 +25,6 @@ use crate::{
         recipe::{Modality, Recipe},
     },
 };
-
-/// How the weights of the blocks are stored; the sensitive rest keeps more bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Quant {
-    /// 4 bits, symmetric.
-    Q4,
-    /// 4 bits with a minimum.
-    Q4a,
-    /// 8 bits.
-    Q8,
-    /// Half precision.
-    F16,
-    /// As trained.
-    F32,
-}
-
-impl Quant {
-    fn format(self) -> Format {
-        match self {
-            Self::Q4 => Format::Q4B32,
-            Self::Q4a => Format::Q4AB32,
-            Self::Q8 => Format::Q8B32,
-            Self::F16 => Format::F16,
-            Self::F32 => Format::F32,
-        }
-    }
-
-    /// The formats by name: blocks as asked; modulation, embedders and the token table at 8 bits at least; the
-    /// autoencoder, norms, biases and whatever is narrow at 16.
-    fn recipe(self) -> Vec<Rule> {
-        let rule = |pattern: &str, format| Rule { pattern: pattern.to_owned(), format };
-        if matches!(self, Self::F16 | Self::F32) {
-            return vec![rule("*", self.format())];
-        }
-        let names = ["denoiser.layers.*.attention.w*.weight", "denoiser.layers.*.feed_forward.*.weight"];
-        let text = ["text.layers.*_proj.weight"];
-        let sensitive =
-            ["denoiser.*modulation.linear.weight", "denoiser.*_embedder.linear*.weight", "text.embed_tokens.weight"];
-        let blocks = names.iter().chain(&text).map(|name| rule(name, self.format()));
-        let sensitive = sensitive.iter().map(|name| rule(name, Format::Q8B32));
-        blocks.chain(sensitive).chain([rule("*", Format::F16)]).collect()
-    }
-}
 
 /// Writes the run in `folder` as the model `target`, which must not exist.
 pub fn export(recipe: &Recipe, folder: &Path, target: &Path, quant: Quant) -> Result<()> {
@@ -144,26 +99,5 @@ fn manifest(recipe: &Recipe, components: Components, rules: Vec<Rule>) -> Manife
         recipe: rules,
         files: Vec::new(),
         tensors: BTreeMap::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sensitive_tensors_keep_eight_bits_or_more() {
-        let rules = Quant::Q4.recipe();
-        let bits = |name: &str| format_for(&rules, name).map(Format::bits_per_weight);
-        assert_eq!(format_for(&rules, "denoiser.layers.3.attention.wk_y.weight"), Some(Format::Q4B32));
-        assert_eq!(format_for(&rules, "denoiser.layers.3.feed_forward.w2.weight"), Some(Format::Q4B32));
-        assert_eq!(format_for(&rules, "text.layers.0.self_attn.q_proj.weight"), Some(Format::Q4B32));
-        for name in [
-            "denoiser.layers.3.modulation.linear.weight",
-            "denoiser.x_embedder.weight",
-            "decoders.image.decoder.conv_in.weight",
-        ] {
-            assert!(bits(name) >= Some(8.0), "{name}: {:?}", bits(name));
-        }
     }
 }

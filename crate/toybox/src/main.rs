@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use export::Quant;
 use flagdit::request::Kind;
+use flagdit::weights::recipe::Quant;
 use gallery::Gallery;
 use train::{autoencoder, decoder, denoiser, recipe::Recipe};
 
@@ -69,7 +69,7 @@ enum Command {
         #[arg(long, short)]
         output: PathBuf,
         /// How to store the weights of the blocks.
-        #[arg(long, value_enum, default_value_t = Quant::Q8)]
+        #[arg(long, default_value_t = Quant::Q8)]
         quant: Quant,
     },
     /// Generate the judge's captions and count what came out right.

@@ -35,7 +35,7 @@ pub struct CaptionTokenizer {
 
 /// BOS and EOS around every caption, as Lumina-T2I has it.
 pub fn rules() -> TokenizerRules {
-    TokenizerRules { bos: Some(1), eos: Some(2), pad: 0, max_tokens: MAX_TOKENS, lowercase: false }
+    TokenizerRules { bos: Some(1), eos: Some(2), pad: 0, max_tokens: MAX_TOKENS, ..TokenizerRules::default() }
 }
 
 impl CaptionTokenizer {

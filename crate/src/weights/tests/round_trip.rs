@@ -229,3 +229,33 @@ fn a_shard_is_full_at_64_mib_unless_one_tensor_is_longer() {
     block_on(block_on(Reader::open(Rc::new(folder(outer.path().join("model"))))).unwrap().verify(&mut |_, _| ()))
         .unwrap();
 }
+
+/// Longer than a shard: split by rows, each part in a file of its own, and read back as if it were whole.
+#[test]
+fn long_tensors_are_split_by_rows() {
+    let (rows, cols) = (67, 1 << 18);
+    let value = |row: usize, col: usize| (row * 7 + col % 1009) as f32;
+    let at = tempfile::tempdir().unwrap();
+    let mut writer = Writer::new(at.path().join("m")).unwrap();
+    let mut asked = Vec::new();
+    let read = |range: std::ops::Range<usize>| {
+        asked.push(range.clone());
+        Ok(range.flat_map(|row| (0..cols).map(move |col| value(row, col))).collect())
+    };
+    writer.add_rows("text.table", &[rows, cols], Format::F32, read).unwrap();
+    writer.add_file("text/tokenizer.json", b"{}").unwrap();
+    let manifest = writer.finish(bare_manifest()).unwrap();
+    assert_eq!(asked, [0..57, 57..67]);
+    let entry = &manifest.tensors["text.table"];
+    assert_eq!(entry.parts.as_ref().map(Vec::len), Some(2));
+    assert!(
+        manifest.files.iter().all(|file| file.bytes <= crate::weights::writer::SHARD_BYTES as u64),
+        "{:?}",
+        manifest.files
+    );
+    let source = folder(at.path().join("m"));
+    let reader = block_on(Reader::open(Rc::new(source))).unwrap();
+    let tensor = block_on(reader.tensor("text.table")).unwrap();
+    assert_eq!(tensor.shape, [rows, cols]);
+    assert!(tensor.values.iter().enumerate().all(|(i, found)| *found == value(i / cols, i % cols)));
+}

@@ -1,0 +1,120 @@
+//! A network of a checkpoint: its tensors by our names, and whether they are all there.
+
+use std::{ops::Range, path::Path};
+
+use burn::tensor::Device;
+
+use crate::{
+    decode::vae::{AutoencoderKl, VaeConfig},
+    error::{Error, Result},
+    model::{FlagDit, FlagDitConfig, Variant},
+    text::language_model::{LanguageModel, LanguageModelConfig},
+    weights::{checkpoint::Checkpoint, params::Params, upstream},
+};
+
+/// One tensor, as it is called on both sides.
+pub(super) struct Tensor {
+    /// Ours, with the component before it.
+    pub name: String,
+    theirs: String,
+    /// Ours; a 1×1 convolution upstream may be a matrix here.
+    pub shape: Vec<usize>,
+    /// As it is stored upstream.
+    pub bytes: u64,
+}
+
+/// A checkpoint with its place in the model.
+pub(super) struct Network {
+    checkpoint: Checkpoint,
+    component: &'static str,
+    rename: fn(&str) -> Option<String>,
+}
+
+impl Network {
+    /// The Flag-DiT or Next-DiT at `path`, by upstream's names or by diffusers'.
+    pub fn denoiser(path: &Path, names: fn(&str) -> Option<String>) -> Result<Self> {
+        Self::open(path, "denoiser", names)
+    }
+
+    /// The text encoder at `path`.
+    pub fn text(path: &Path) -> Result<Self> {
+        Self::open(path, "text", upstream::language_model)
+    }
+
+    /// The autoencoder at `path`.
+    pub fn vae(path: &Path) -> Result<Self> {
+        Self::open(path, "decoders.image", upstream::autoencoder_kl)
+    }
+
+    fn open(path: &Path, component: &'static str, rename: fn(&str) -> Option<String>) -> Result<Self> {
+        let checkpoint = Checkpoint::open(path)?;
+        if let Some(what) = checkpoint.describe() {
+            return Err(Error::bad_model(path.display().to_string())
+                .expected(format!("the {component} of a Lumina-T2I or Lumina-Next"))
+                .found(what)
+                .remedy("other models are not converted"));
+        }
+        Ok(Self { checkpoint, component, rename })
+    }
+
+    /// Bytes of all tensors that are kept, as they are stored upstream.
+    pub fn bytes(&self) -> u64 {
+        self.tensors().iter().map(|tensor| tensor.bytes).sum()
+    }
+
+    /// Those that are kept.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        let tensors = self.checkpoint.tensors().filter_map(|(theirs, info)| {
+            let shape = match self.component {
+                "decoders.image" => upstream::autoencoder_kl_shape(theirs, &info.shape),
+                _ => &info.shape,
+            };
+            let name = format!("{}.{}", self.component, (self.rename)(theirs)?);
+            Some(Tensor { name, theirs: theirs.to_owned(), shape: shape.to_vec(), bytes: info.bytes })
+        });
+        tensors.collect()
+    }
+
+    /// Rows of a tensor.
+    pub fn read(&self, tensor: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
+        self.checkpoint.read(&tensor.theirs, rows)
+    }
+
+    /// Refuses a denoiser whose tensors are not those of `config`.
+    pub fn check_denoiser(&self, config: &FlagDitConfig) -> Result<()> {
+        FlagDit::new(config, &self.declared()).map(drop)
+    }
+
+    /// Refuses a text encoder whose tensors are not those of `config`.
+    pub fn check_text(&self, config: &LanguageModelConfig) -> Result<()> {
+        LanguageModel::new(config, &self.declared()).map(drop)
+    }
+
+    /// Refuses an autoencoder whose tensors are not those of `config`.
+    pub fn check_vae(&self, config: &VaeConfig) -> Result<()> {
+        AutoencoderKl::new(config, &self.declared()).map(drop)
+    }
+
+    fn declared(&self) -> Params {
+        let short = |tensor: Tensor| (tensor.name[self.component.len() + 1..].to_owned(), tensor.shape);
+        Params::declared(self.tensors().into_iter().map(short), &Device::flex())
+    }
+}
+
+/// Which names an official denoiser's tensors have, told by those that only one family has.
+pub(super) fn official(checkpoint: &Checkpoint) -> Result<(Variant, fn(&str) -> Option<String>)> {
+    let has = |name: &str| checkpoint.tensors().any(|(theirs, _)| theirs == name);
+    let labels = has("y_embedder.embedding_table.weight");
+    let rows = |name: &str| checkpoint.tensors().find(|(theirs, _)| *theirs == name).map(|(_, info)| info.rows());
+    // Six parts a block in Flag-DiT, four in Next-DiT, which shifts nothing.
+    match rows("layers.0.adaLN_modulation.1.bias").zip(rows("x_embedder.bias")) {
+        Some((modulation, dim)) if modulation == 6 * dim && labels => Ok((Variant::Flag, upstream::flag_dit_of_labels)),
+        Some((modulation, dim)) if modulation == 6 * dim => Ok((Variant::Flag, upstream::flag_dit)),
+        Some((modulation, dim)) if modulation == 4 * dim && labels => Ok((Variant::Next, upstream::next_dit_of_labels)),
+        Some((modulation, dim)) if modulation == 4 * dim => Ok((Variant::Next, upstream::next_dit)),
+        _ => Err(Error::bad_model("denoiser")
+            .expected("the tensors of a Lumina-T2I or Lumina-Next (x_embedder, layers.0.adaLN_modulation.1, …)")
+            .found(checkpoint.describe().unwrap_or("other names").to_owned())
+            .remedy("name the consolidated file or its folder, or the folder of a diffusers pipeline")),
+    }
+}
