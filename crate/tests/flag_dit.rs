@@ -13,7 +13,7 @@ use flagdit::sampler::{Guidance, GuidedChannels, Solver, SolverKind, Tolerance, 
 use flagdit::weights::upstream;
 use pollster::block_on;
 use serde_json::Value;
-use support::{Case, Target, json};
+use support::{Case, Target, golden::json};
 
 /// A few layers of f32 arithmetic in another order; upstream itself is 1e-6 to 3e-5 away from its own run in f64.
 const LAYER: f64 = 5e-5;
@@ -66,7 +66,7 @@ fn check(family: &Family, target: &Target) {
 
     layer_by_layer(&case, &model);
     pictures_of_three_sizes(&case, &model);
-    let golden = support::tensors(&format!("{}/io.safetensors", family.case));
+    let golden = support::golden::tensors(&format!("{}/io.safetensors", family.case));
     for (name, kwargs) in entries(&calls["rope_tables"]) {
         rope_table(&case, &model, &format!("rope_{name}"), &golden[&format!("rope_{name}")].shape, kwargs);
     }

@@ -7,7 +7,7 @@ use flagdit::text::language_model::{LanguageModel, LanguageModelConfig, batch_id
 use flagdit::text::tokenizer::{Tokenizer, TokenizerRules};
 use flagdit::weights::upstream;
 use serde_json::Value;
-use support::{Case, Target, json};
+use support::{Case, Target, golden::json};
 
 /// Three layers of f32 arithmetic in another order.
 const STATES: f64 = 1e-4;
@@ -35,7 +35,8 @@ fn config() -> LanguageModelConfig {
 
 fn tokenizer(eos: Option<u32>, max_tokens: usize) -> Tokenizer {
     let rules = TokenizerRules { bos: Some(BOS), eos, pad: 0, max_tokens, ..TokenizerRules::default() };
-    Tokenizer::new(&support::read("text_llama/tokenizer.json"), rules, config().vocab_size).expect("a tokenizer")
+    Tokenizer::new(&support::golden::read("text_llama/tokenizer.json"), rules, config().vocab_size)
+        .expect("a tokenizer")
 }
 
 fn strings(list: &Value) -> Vec<String> {
@@ -86,7 +87,8 @@ fn gemma_config() -> LanguageModelConfig {
 fn gemma_tokenizer() -> Tokenizer {
     let rules =
         TokenizerRules { bos: Some(GEMMA_BOS), eos: None, pad: 0, max_tokens: 256, ..TokenizerRules::default() };
-    Tokenizer::new(&support::read("text_gemma/tokenizer.json"), rules, gemma_config().vocab_size).expect("a tokenizer")
+    Tokenizer::new(&support::golden::read("text_gemma/tokenizer.json"), rules, gemma_config().vocab_size)
+        .expect("a tokenizer")
 }
 
 fn check_gemma(target: &Target) {

@@ -5,7 +5,7 @@ mod support;
 use burn::tensor::{Tensor, activation::silu};
 use flagdit::decode::vae::{AutoencoderKl, VaeConfig};
 use flagdit::weights::upstream;
-use support::{Case, Target, json};
+use support::{Case, Target, golden::json};
 
 /// f32 arithmetic in another order; moments are about 6 in standard deviation.
 const MOMENTS: f64 = 2e-4;

@@ -9,7 +9,11 @@ use crate::{
     error::{Error, Result},
     model::{FlagDit, FlagDitConfig, Variant},
     text::language_model::{LanguageModel, LanguageModelConfig},
-    weights::{checkpoint::Checkpoint, params::Params, upstream},
+    weights::{
+        checkpoint::Checkpoint,
+        params::Params,
+        upstream::{self, Rename},
+    },
 };
 
 /// One tensor, as it is called on both sides.
@@ -27,12 +31,12 @@ pub(super) struct Tensor {
 pub(super) struct Network {
     checkpoint: Checkpoint,
     component: &'static str,
-    rename: fn(&str) -> Option<String>,
+    rename: Rename,
 }
 
 impl Network {
     /// The Flag-DiT or Next-DiT at `path`, by upstream's names or by diffusers'.
-    pub fn denoiser(path: &Path, names: fn(&str) -> Option<String>) -> Result<Self> {
+    pub fn denoiser(path: &Path, names: Rename) -> Result<Self> {
         Self::open(path, "denoiser", names)
     }
 
@@ -46,7 +50,7 @@ impl Network {
         Self::open(path, "decoders.image", upstream::autoencoder_kl)
     }
 
-    fn open(path: &Path, component: &'static str, rename: fn(&str) -> Option<String>) -> Result<Self> {
+    fn open(path: &Path, component: &'static str, rename: Rename) -> Result<Self> {
         let checkpoint = Checkpoint::open(path)?;
         if let Some(what) = checkpoint.describe() {
             return Err(Error::bad_model(path.display().to_string())
@@ -102,7 +106,7 @@ impl Network {
 }
 
 /// Which names an official denoiser's tensors have, told by those that only one family has.
-pub(super) fn official(checkpoint: &Checkpoint) -> Result<(Variant, fn(&str) -> Option<String>)> {
+pub(super) fn official(checkpoint: &Checkpoint) -> Result<(Variant, Rename)> {
     let has = |name: &str| checkpoint.tensors().any(|(theirs, _)| theirs == name);
     let labels = has("y_embedder.embedding_table.weight");
     let rows = |name: &str| checkpoint.tensors().find(|(theirs, _)| *theirs == name).map(|(_, info)| info.rows());

@@ -63,7 +63,22 @@ struct Parts {
     tokenizer: PathBuf,
     rules: TokenizerRules,
     vae: PathBuf,
-    of_family: Box<dyn Fn(&FlagDitConfig, usize) -> (Sizes, Sampling)>,
+    origin: Origin,
+}
+
+/// Who wrote it, which tells what it is asked for by default.
+enum Origin {
+    Official,
+    Diffusers { sample_size: u32, shift: f64 },
+}
+
+impl Origin {
+    fn defaults(&self, config: &FlagDitConfig, factor: usize) -> (Sizes, Sampling) {
+        match *self {
+            Self::Official => defaults::official(config, factor),
+            Self::Diffusers { sample_size, shift } => defaults::diffusers(config, factor, sample_size, shift),
+        }
+    }
 }
 
 impl Source {
@@ -71,7 +86,7 @@ impl Source {
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let is_pipeline = path.join(MODEL_INDEX).is_file();
         let parts = if is_pipeline { diffusers(path, options)? } else { official(path, options)? };
-        let Parts { root, denoiser, config, text, tokenizer, rules, vae, of_family } = parts;
+        let Parts { root, denoiser, config, text, tokenizer, rules, vae, origin } = parts;
         config.check()?;
         denoiser.check_denoiser(&config)?;
         let text_config: LanguageModelConfig = json(&text.join("config.json"), "a language model")?;
@@ -85,7 +100,7 @@ impl Source {
         let tokenizer = tokenizer_json(&tokenizer)?;
         Tokenizer::new(&tokenizer, rules.clone(), text_config.vocab_size)?;
         let documents = documents(&root)?;
-        let (sizes, sampling) = of_family(&config, vae_config.factor());
+        let (sizes, sampling) = origin.defaults(&config, vae_config.factor());
         let mut text_value = value(&text_config)?;
         text_value["prompt"] = value(&rules)?;
         let family = if config.variant == Variant::Next { "next-dit" } else { "flag-dit" };
@@ -144,7 +159,7 @@ fn diffusers(root: &Path, options: &Options) -> Result<Parts> {
         tokenizer: options.text_encoder.clone().unwrap_or_else(|| root.join("tokenizer")),
         rules: defaults::diffusers_rules(),
         vae: options.vae.clone().unwrap_or_else(|| root.join("vae")),
-        of_family: Box::new(move |config, factor| defaults::diffusers(config, factor, sample_size, shift)),
+        origin: Origin::Diffusers { sample_size, shift },
         root: root.to_owned(),
     })
 }
@@ -197,7 +212,7 @@ fn official(path: &Path, options: &Options) -> Result<Parts> {
         text,
         rules: defaults::rules(variant),
         vae,
-        of_family: Box::new(defaults::official),
+        origin: Origin::Official,
         root: root.to_owned(),
     })
 }

@@ -5,6 +5,9 @@
 //! Whatever a table does not mention keeps its name, so that a tensor nobody has heard of is refused by
 //! [`Params::finish`](super::params::Params::finish) instead of being lost here.
 
+/// Upstream's name of a tensor to ours.
+pub type Rename = fn(&str) -> Option<String>;
+
 /// Parts of a name (whole ones, between dots) and what replaces them, in this order.
 type Renames = &'static [(&'static str, &'static str)];
 

@@ -7,9 +7,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::weights::params::Params;
 
 mod devices;
-mod golden;
+pub mod golden;
 
-pub use golden::{Stored, json, read, tensors};
+use golden::{Stored, tensors};
 
 /// ‖found − expected‖ / ‖expected‖ on the GPU: sums in another order, and exp, tanh, sin and cos as the driver has them.
 const GPU_RELATIVE: f64 = 1e-3;
