@@ -119,7 +119,7 @@ test('cuts a very long prompt and says what', async ({ page, app }) => {
 for (const [model, sentence] of [
   ['flipped', /denoiser-00001.safetensors: chunk \d.*damaged.*integrity/],
   ['html', /found a web page.*bad-model/],
-  ['bad-manifest', /architecture.*expected flag-dit, found flag-dot.*bad-model/],
+  ['bad-manifest', /architecture.*expected flag-dit or next-dit, found flag-dot.*bad-model/],
   ['missing-shard', /denoiser-00001.safetensors.*404.*network/],
   ['cut', /denoiser-00001.safetensors.*before the connection broke.*network/],
   ['nowhere', /manifest.json.*404.*network/],
