@@ -84,6 +84,8 @@ impl Origin {
 impl Source {
     /// Opens what lies at `path`.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        // Before anything is said of what else official checkpoints need.
+        fs::metadata(path).map_err(|error| Error::file(path.display(), &error))?;
         let is_pipeline = path.join(MODEL_INDEX).is_file();
         let parts = if is_pipeline { diffusers(path, options)? } else { official(path, options)? };
         let Parts { root, denoiser, config, text, tokenizer, rules, vae, origin } = parts;

@@ -88,6 +88,8 @@ fn what_does_not_belong_together_is_told() {
     let desk = Desk::new();
     let missing = desk.refusal(USAGE, &["convert", &source, "-o", "model", "--vae", &vae, "--quiet"]);
     assert!(missing.contains("--text-encoder"), "{missing}");
+    let nowhere = desk.refusal(FILE, &["convert", "nowhere", "-o", "model", "--quiet"]);
+    assert!(nowhere.starts_with("error: nowhere: "), "{nowhere}");
     let gemma = fixture("text_gemma");
     let line = desk.refusal(FILE, &official(&source, &gemma, &vae));
     assert!(line.contains("text encoder") && line.contains("48") && line.contains("40"), "{line}");
