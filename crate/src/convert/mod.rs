@@ -29,7 +29,7 @@ pub struct Options {
     pub quant: Quant,
     /// Instead of the rules of `quant`.
     pub recipe: Option<Vec<Rule>>,
-    /// The denoiser's configuration, upstream's arguments; absent: `config.json` beside it, or read off its tensors.
+    /// The denoiser's configuration, upstream's arguments; absent: that of the diffusers pipeline, or read off the tensors.
     pub config: Option<PathBuf>,
     /// The folder of the text encoder and its tokenizer, which official checkpoints do not hold.
     pub text_encoder: Option<PathBuf>,
@@ -70,7 +70,7 @@ pub fn convert(
             let format = format_for(&rules, &tensor.name).ok_or_else(|| {
                 Error::bad_request("recipe").expected(format!("a rule for {}", tensor.name)).found("none")
             })?;
-            writer.add_rows(&tensor.name, &tensor.shape, format, |rows| network.read(&tensor, rows))?;
+            writer.add_rows(&tensor.name, &tensor.shape, format, |rows| network.read(tensor, rows))?;
             state.read += tensor.bytes;
             progress(state)?;
         }

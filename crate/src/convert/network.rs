@@ -1,6 +1,6 @@
 //! A network of a checkpoint: its tensors by our names, and whether they are all there.
 
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
 use burn::tensor::Device;
 
@@ -10,7 +10,7 @@ use crate::{
     model::{FlagDit, FlagDitConfig, Variant},
     text::language_model::{LanguageModel, LanguageModelConfig},
     weights::{
-        checkpoint::Checkpoint,
+        checkpoint::{Checkpoint, TensorInfo},
         params::Params,
         upstream::{self, Rename},
     },
@@ -31,52 +31,51 @@ pub(super) struct Tensor {
 pub(super) struct Network {
     checkpoint: Checkpoint,
     component: &'static str,
-    rename: Rename,
+    tensors: Vec<Tensor>,
 }
 
 impl Network {
-    /// The Flag-DiT or Next-DiT at `path`, by upstream's names or by diffusers'.
-    pub fn denoiser(path: &Path, names: Rename) -> Result<Self> {
-        Self::open(path, "denoiser", names)
+    /// A Flag-DiT or Next-DiT, by upstream's names or by diffusers'.
+    pub fn denoiser(checkpoint: Checkpoint, names: Rename) -> Result<Self> {
+        Self::new(checkpoint, "denoiser", names)
     }
 
-    /// The text encoder at `path`.
-    pub fn text(path: &Path) -> Result<Self> {
-        Self::open(path, "text", upstream::language_model)
+    /// A text encoder.
+    pub fn text(checkpoint: Checkpoint) -> Result<Self> {
+        Self::new(checkpoint, "text", upstream::language_model)
     }
 
-    /// The autoencoder at `path`.
-    pub fn vae(path: &Path) -> Result<Self> {
-        Self::open(path, "decoders.image", upstream::autoencoder_kl)
+    /// An autoencoder.
+    pub fn vae(checkpoint: Checkpoint) -> Result<Self> {
+        Self::new(checkpoint, "decoders.image", upstream::autoencoder_kl)
     }
 
-    fn open(path: &Path, component: &'static str, rename: Rename) -> Result<Self> {
-        let checkpoint = Checkpoint::open(path)?;
+    fn new(checkpoint: Checkpoint, component: &'static str, rename: Rename) -> Result<Self> {
         if let Some(what) = checkpoint.describe() {
-            return Err(Error::bad_model(path.display().to_string())
+            return Err(Error::bad_model(checkpoint.name())
                 .expected(format!("the {component} of a Lumina-T2I or Lumina-Next"))
                 .found(what)
                 .remedy("other models are not converted"));
         }
-        Ok(Self { checkpoint, component, rename })
+        let kept = checkpoint.tensors().filter_map(|(theirs, info)| {
+            let shape = match component {
+                "decoders.image" => upstream::autoencoder_kl_shape(theirs, &info.shape),
+                _ => &info.shape,
+            };
+            let name = format!("{component}.{}", rename(theirs)?);
+            Some(Tensor { name, theirs: theirs.to_owned(), shape: shape.to_vec(), bytes: info.bytes })
+        });
+        Ok(Self { tensors: kept.collect(), checkpoint, component })
     }
 
     /// Bytes of all tensors that are kept, as they are stored upstream.
     pub fn bytes(&self) -> u64 {
-        self.tensors().iter().map(|tensor| tensor.bytes).sum()
+        self.tensors.iter().map(|tensor| tensor.bytes).sum()
     }
 
     /// Those that are kept.
-    pub fn tensors(&self) -> Vec<Tensor> {
-        let tensors = self.checkpoint.tensors().filter_map(|(theirs, info)| {
-            let shape = match self.component {
-                "decoders.image" => upstream::autoencoder_kl_shape(theirs, &info.shape),
-                _ => &info.shape,
-            };
-            let name = format!("{}.{}", self.component, (self.rename)(theirs)?);
-            Some(Tensor { name, theirs: theirs.to_owned(), shape: shape.to_vec(), bytes: info.bytes })
-        });
-        tensors.collect()
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
     }
 
     /// Rows of a tensor.
@@ -100,16 +99,15 @@ impl Network {
     }
 
     fn declared(&self) -> Params {
-        let short = |tensor: Tensor| (tensor.name[self.component.len() + 1..].to_owned(), tensor.shape);
-        Params::declared(self.tensors().into_iter().map(short), &Device::flex())
+        let short = |tensor: &Tensor| (tensor.name[self.component.len() + 1..].to_owned(), tensor.shape.clone());
+        Params::declared(self.tensors.iter().map(short), &Device::flex())
     }
 }
 
 /// Which names an official denoiser's tensors have, told by those that only one family has.
 pub(super) fn official(checkpoint: &Checkpoint) -> Result<(Variant, Rename)> {
-    let has = |name: &str| checkpoint.tensors().any(|(theirs, _)| theirs == name);
-    let labels = has("y_embedder.embedding_table.weight");
-    let rows = |name: &str| checkpoint.tensors().find(|(theirs, _)| *theirs == name).map(|(_, info)| info.rows());
+    let labels = checkpoint.tensor("y_embedder.embedding_table.weight").is_some();
+    let rows = |name: &str| checkpoint.tensor(name).map(TensorInfo::rows);
     // Six parts a block in Flag-DiT, four in Next-DiT, which shifts nothing.
     match rows("layers.0.adaLN_modulation.1.bias").zip(rows("x_embedder.bias")) {
         Some((modulation, dim)) if modulation == 6 * dim && labels => Ok((Variant::Flag, upstream::flag_dit_of_labels)),

@@ -19,7 +19,7 @@ const MULTIPLES: [usize; 6] = [256, 128, 64, 32, 512, 1024];
 ///
 /// `bad-model` if a tensor is missing that tells a part of it, or none fits; then it must be given.
 pub(super) fn config(checkpoint: &Checkpoint, variant: Variant) -> Result<FlagDitConfig> {
-    let shape = |name: &str| checkpoint.tensors().find(|(theirs, _)| *theirs == name).map(|(_, info)| &info.shape[..]);
+    let shape = |name: &str| checkpoint.tensor(name).map(|info| &info.shape[..]);
     let unknown = |what: &str| {
         Error::bad_model(format!("denoiser {what}"))
             .expected("tensors that tell it")

@@ -23,6 +23,7 @@ use crate::{
         tokenizer::{Tokenizer, TokenizerRules},
     },
     weights::{
+        checkpoint::{Checkpoint, read_whole},
         manifest::{Component, Components, Sampling, Sizes},
         upstream,
     },
@@ -92,11 +93,11 @@ impl Source {
         config.check()?;
         denoiser.check_denoiser(&config)?;
         let text_config: LanguageModelConfig = json(&text.join("config.json"), "a language model")?;
-        let text = Network::text(&text)?;
+        let text = Network::text(Checkpoint::open(&text)?)?;
         text.check_text(&text_config)?;
         let vae_config: VaeConfig = json(&vae.join("config.json"), "an autoencoder")?;
         vae_config.check()?;
-        let vae = Network::vae(&vae)?;
+        let vae = Network::vae(Checkpoint::open(&vae)?)?;
         vae.check_vae(&vae_config)?;
         belong_together(&config, &text_config, &vae_config)?;
         let tokenizer = tokenizer_json(&tokenizer)?;
@@ -155,7 +156,7 @@ fn diffusers(root: &Path, options: &Options) -> Result<Parts> {
         None => parsed(&transformer.join("config.json"), diffusers_config(&config))?,
     };
     Ok(Parts {
-        denoiser: Network::denoiser(&transformer, upstream::diffusers_next_dit)?,
+        denoiser: Network::denoiser(Checkpoint::open(&transformer)?, upstream::diffusers_next_dit)?,
         config,
         text: options.text_encoder.clone().unwrap_or_else(|| root.join("text_encoder")),
         tokenizer: options.text_encoder.clone().unwrap_or_else(|| root.join("tokenizer")),
@@ -200,7 +201,7 @@ fn official(path: &Path, options: &Options) -> Result<Parts> {
     let (text, vae) = (options.text_encoder.clone(), options.vae.clone());
     let text = text.ok_or_else(|| missing("text encoder", "--text-encoder"))?;
     let vae = vae.ok_or_else(|| missing("autoencoder", "--vae"))?;
-    let checkpoint = crate::weights::checkpoint::Checkpoint::open(path)?;
+    let checkpoint = Checkpoint::open(path)?;
     let (variant, names) = network::official(&checkpoint)?;
     let config = match &options.config {
         Some(path) => official_config(path, variant)?,
@@ -208,7 +209,7 @@ fn official(path: &Path, options: &Options) -> Result<Parts> {
     };
     let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
     Ok(Parts {
-        denoiser: Network::denoiser(path, names)?,
+        denoiser: Network::denoiser(checkpoint, names)?,
         config,
         tokenizer: text.clone(),
         text,
@@ -235,10 +236,10 @@ fn official_config(path: &Path, variant: Variant) -> Result<FlagDitConfig> {
 fn tokenizer_json(folder: &Path) -> Result<Vec<u8>> {
     let [ready, model] = ["tokenizer.json", "tokenizer.model"].map(|name| folder.join(name));
     if ready.is_file() {
-        return read(&ready, MAX_TOKENIZER_BYTES);
+        return read_whole(&ready, MAX_TOKENIZER_BYTES);
     }
     if model.is_file() {
-        return sentencepiece::to_tokenizer_json(&read(&model, MAX_TOKENIZER_BYTES)?);
+        return sentencepiece::to_tokenizer_json(&read_whole(&model, MAX_TOKENIZER_BYTES)?);
     }
     Err(Error::bad_model(folder.display().to_string()).expected("tokenizer.json or tokenizer.model").found("neither"))
 }
@@ -254,7 +255,7 @@ fn documents(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         })
         .collect();
     names.sort();
-    names.into_iter().map(|name| Ok((name.clone(), read(&root.join(name), MAX_JSON_BYTES)?))).collect()
+    names.into_iter().map(|name| Ok((name.clone(), read_whole(&root.join(name), MAX_JSON_BYTES)?))).collect()
 }
 
 /// The licence that the model card states in its front matter.
@@ -265,18 +266,8 @@ fn license(documents: &[(String, Vec<u8>)]) -> String {
     stated.filter(|license| !license.is_empty()).unwrap_or(UNKNOWN_LICENSE).to_owned()
 }
 
-fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let failure = |error: &std::io::Error| Error::file(path.display(), error);
-    let bytes = fs::metadata(path).map_err(|error| failure(&error))?.len();
-    if bytes > most {
-        let expected = format!("at most {most} bytes");
-        return Err(Error::bad_model(path.display().to_string()).expected(expected).found(bytes.to_string()));
-    }
-    fs::read(path).map_err(|error| failure(&error))
-}
-
 fn json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
-    serde_json::from_slice(&read(path, MAX_JSON_BYTES)?).map_err(|error| {
+    serde_json::from_slice(&read_whole(path, MAX_JSON_BYTES)?).map_err(|error| {
         Error::bad_model(path.display().to_string())
             .expected(format!("the configuration of {what}"))
             .found(error.to_string())

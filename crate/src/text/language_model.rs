@@ -213,23 +213,18 @@ impl LanguageModel {
     /// Token ids `[B, T]` (padded on the right; causality keeps padding out of every real token) to features
     /// `[B, T, C]`.
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        if self.is_gemma {
-            let (mut x, rope, bias) = self.embed(ids);
-            for layer in self.layers.iter().take(self.layers.len() - 1) {
-                x = layer.forward(x, &rope, &bias);
-            }
-            return x;
-        }
-        self.last_hidden_state(ids)
+        if self.is_gemma { self.after(self.layers.len() - 1, ids) } else { self.last_hidden_state(ids) }
     }
 
     /// The last layer's output after the final norm, `[B, T, C]`.
     pub fn last_hidden_state(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        let (mut x, rope, bias) = self.embed(ids);
-        for layer in &self.layers {
-            x = layer.forward(x, &rope, &bias);
-        }
-        self.norm.forward(x)
+        self.norm.forward(self.after(self.layers.len(), ids))
+    }
+
+    /// What leaves the first `layers` layers, `[B, T, C]`.
+    fn after(&self, layers: usize, ids: Tensor<2, Int>) -> Tensor<3> {
+        let (x, rope, bias) = self.embed(ids);
+        self.layers[..layers].iter().fold(x, |x, layer| layer.forward(x, &rope, &bias))
     }
 
     /// The embeddings and every layer's output, without the final norm: `layers + 1` tensors `[B, T, C]`.

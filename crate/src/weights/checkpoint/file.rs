@@ -7,6 +7,20 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// All of the file at `path`, if it has no more than `most` bytes: asked before memory is taken for them.
+///
+/// # Errors
+/// [`ErrorKind::File`] if it cannot be read, [`ErrorKind::BadModel`] if it is longer.
+pub(crate) fn read_whole(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let failure = |error| Error::file(path.display(), &error);
+    let bytes = path.metadata().map_err(failure)?.len();
+    if bytes > most {
+        let expected = format!("at most {most} bytes");
+        return Err(Error::bad_model(path.display().to_string()).expected(expected).found(bytes.to_string()));
+    }
+    std::fs::read(path).map_err(failure)
+}
+
 /// An open file. It stays open, so that all pieces are of the file whose header was read.
 #[derive(Debug)]
 pub(super) struct LocalFile {

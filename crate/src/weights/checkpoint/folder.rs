@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::weights::checkpoint::file::read_whole;
 use crate::weights::{json, path};
 
 const INDEX_ENDING: &str = ".index.json";
@@ -138,12 +139,7 @@ struct Index {
 
 fn read_index(index: &Path) -> Result<Shards> {
     let name = index.display().to_string();
-    let bytes = index.metadata().map_err(|error| Error::file(&name, &error))?.len();
-    if bytes > MAX_INDEX_BYTES {
-        let expected = format!("at most {MAX_INDEX_BYTES} bytes");
-        return Err(Error::bad_model(name).expected(expected).found(bytes.to_string()));
-    }
-    let text = std::fs::read(index).map_err(|error| Error::file(&name, &error))?;
+    let text = read_whole(index, MAX_INDEX_BYTES)?;
     let Index { weight_map } =
         json::check(&text, MAX_INDEX_DEPTH).and_then(|()| serde_json::from_slice(&text)).map_err(|error| {
             Error::bad_model(&name).expected("a weight_map of names and files").found(error.to_string())

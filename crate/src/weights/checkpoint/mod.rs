@@ -25,6 +25,8 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::weights::header::Dtype;
 use file::LocalFile;
+
+pub(crate) use file::read_whole;
 use folder::Shards;
 use kind::FileKind;
 
@@ -118,9 +120,19 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Its path, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// All tensors, sorted by name.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &TensorInfo)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The tensor `name`.
+    pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name)
     }
 
     /// How many bytes all tensors have as they are stored.
