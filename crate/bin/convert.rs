@@ -19,6 +19,7 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<()> {
         config: args.config.clone(),
         text_encoder: args.text_encoder.clone(),
         vae: args.vae.clone(),
+        part: args.component.as_deref().map(str::parse).transpose()?,
     };
     let mut bar = Progress::new(terminal);
     bar.begin_of(format!("{}: converting", args.source.display()), 0, Unit::Bytes);

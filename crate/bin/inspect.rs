@@ -113,11 +113,7 @@ fn describe(manifest: &Manifest, identity: &str, terminal: &Terminal) -> Result<
 }
 
 fn parts(manifest: &Manifest) -> Vec<Part> {
-    let components = &manifest.components;
-    let mut named: Vec<(String, &Component)> =
-        vec![("text".into(), &components.text), ("denoiser".into(), &components.denoiser)];
-    named.extend(components.decoders.iter().map(|(name, component)| (format!("decoders.{name}"), component)));
-    named.into_iter().map(|(name, component)| Part::new(name, component, manifest)).collect()
+    manifest.components.named().map(|(name, component)| Part::new(name, component, manifest)).collect()
 }
 
 impl Part {

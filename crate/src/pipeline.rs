@@ -18,7 +18,11 @@ use crate::{
         Tolerance, ensure_finite,
         solver::{Solver, SolverKind},
     },
-    text::{language_model::batch_ids, tokenizer::Encoded},
+    text::{
+        embeddings::{Gathered, gather},
+        language_model::batch_ids,
+        tokenizer::Encoded,
+    },
     weights::{ByteSource, Reader, manifest::Manifest},
 };
 
@@ -96,8 +100,8 @@ impl Pipeline {
     ///
     /// `bad-request` if the prompt cannot be encoded.
     pub fn step_flops(&self, settings: &Settings) -> Result<f64> {
-        let (caption, _) = self.encode(settings)?;
-        let [rows, caption_tokens] = caption.mask.dims();
+        let (prompts, _) = self.prompts(settings)?;
+        let (rows, caption_tokens) = (prompts.len(), prompts.iter().map(Vec::len).max().unwrap_or(0));
         let rows = if self.guidance(settings).needs_unconditional() { rows } else { rows - 1 };
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
         Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, self.tokens(settings)?, caption_tokens))
@@ -118,7 +122,7 @@ impl Pipeline {
 
             yield Event::Stage(Stage::Encode);
             let start = Instant::now();
-            let (caption, cut) = self.encode(&settings)?;
+            let (caption, cut) = self.encode(&settings).await?;
             for warning in cut {
                 yield Event::Warning(warning);
             }
@@ -165,9 +169,19 @@ impl Pipeline {
         }
     }
 
-    /// The prompts (the transitions' behind the first) and the negative prompt as rows of a batch, and what was cut. Before
+    /// The features of [`Self::prompts`], and what was cut.
+    async fn encode(&self, settings: &Settings) -> Result<(Caption, Vec<String>)> {
+        let (prompts, warnings) = self.prompts(settings)?;
+        let device = self.device.burn();
+        let Gathered { table, ids } = gather(&self.reader, &prompts, device).await?;
+        // Padding may be any row: nothing that is made of it is looked at.
+        let (ids, mask) = batch_ids(&ids, 0, device);
+        Ok((Caption { features: self.parts.text.forward_from(table, ids), mask }, warnings))
+    }
+
+    /// The ids of the prompts (the transitions' behind the first) and of the negative prompt, and what was cut. Before
     /// each stands what tells the text encoder the kind of output.
-    fn encode(&self, settings: &Settings) -> Result<(Caption, Vec<String>)> {
+    fn prompts(&self, settings: &Settings) -> Result<(Vec<Vec<u32>>, Vec<String>)> {
         let mut warnings = Vec::new();
         let mut rows = Vec::new();
         let sampling = self.manifest().sampling.get(settings.kind.name());
@@ -189,8 +203,7 @@ impl Pipeline {
         }
         let negative = format!("{prefix}{}", settings.negative_prompt);
         add("negative prompt", tokenizer.encode_negative(&negative, longest)?);
-        let (ids, mask) = batch_ids(&rows, tokenizer.rules().pad, self.device.burn());
-        Ok((Caption { features: self.parts.text.forward(ids), mask }, warnings))
+        Ok((rows, warnings))
     }
 }
 

@@ -1,19 +1,25 @@
 //! Checkpoints as they are downloaded → a model folder.
 //!
-//! [`source`] finds the networks of a diffusers pipeline, or of an official Lumina checkpoint with its text encoder and
-//! autoencoder; [`network`] says what their tensors are called here and sees that they are those their configurations call
-//! for; [`shapes`] reads the configuration of an official denoiser off its tensors; [`defaults`] knows what each family is
-//! asked for. Then one tensor after another is read, encoded and written: no more than one shard's worth is in memory.
+//! [`places`] finds the networks of a diffusers pipeline, or of an official Lumina checkpoint with its text encoder and
+//! autoencoder; [`source`] opens them with their configurations; [`network`] says what their tensors are called here and
+//! sees that they are those their configurations call for; [`shapes`] reads the configuration of an official denoiser off
+//! its tensors; [`defaults`] knows what each family is asked for. Then one tensor after another is read, encoded and
+//! written: no more than one shard's worth is in memory.
 
 mod defaults;
 mod network;
+mod places;
 mod shapes;
 mod source;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use crate::{
     error::{Error, Result},
+    parts,
     weights::{
         Manifest, Writer,
         manifest::{FORMAT, VERSION},
@@ -35,6 +41,33 @@ pub struct Options {
     pub text_encoder: Option<PathBuf>,
     /// The folder of the autoencoder, which official checkpoints do not hold.
     pub vae: Option<PathBuf>,
+    /// Only this part of the source; absent: the whole of it.
+    pub part: Option<Part>,
+}
+
+/// A part of a model that can be converted alone: to be compared with a reference, or because there is no more of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The text encoder with its tokenizer.
+    Text,
+    /// The denoiser.
+    Denoiser,
+    /// The autoencoder.
+    ImageDecoder,
+}
+
+impl FromStr for Part {
+    type Err = Error;
+
+    /// By the names that components have in a manifest.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            parts::TEXT => Ok(Self::Text),
+            parts::DENOISER => Ok(Self::Denoiser),
+            parts::IMAGE_DECODER => Ok(Self::ImageDecoder),
+            _ => Err(Error::bad_request("component").expected("text, denoiser or decoders.image").found(name)),
+        }
+    }
 }
 
 /// How far a conversion is.
@@ -62,10 +95,9 @@ pub fn convert(
     let source = Source::open(source, options)?;
     let rules = options.recipe.clone().unwrap_or_else(|| options.quant.recipe());
     let mut writer = Writer::new(target)?;
-    let networks = [&source.text, &source.denoiser, &source.vae];
-    let mut state = Progress { read: 0, total: networks.iter().map(|network| network.bytes()).sum() };
+    let mut state = Progress { read: 0, total: source.networks.iter().map(|network| network.bytes()).sum() };
     progress(state)?;
-    for network in networks {
+    for network in &source.networks {
         for tensor in network.tensors() {
             let format = format_for(&rules, &tensor.name).ok_or_else(|| {
                 Error::bad_request("recipe").expected(format!("a rule for {}", tensor.name)).found("none")
@@ -75,20 +107,24 @@ pub fn convert(
             progress(state)?;
         }
     }
-    writer.add_file(source::TOKENIZER, &source.tokenizer)?;
+    if let Some(tokenizer) = &source.tokenizer {
+        writer.add_file(source::TOKENIZER, tokenizer)?;
+    }
     for (name, bytes) in &source.documents {
         writer.add_file(name, bytes)?;
     }
+    let image = || "image".to_owned();
+    let (sizes, sampling) = source.defaults.map(|(sizes, sampling)| ((image(), sizes), (image(), sampling))).unzip();
     writer.finish(Manifest {
         format: FORMAT.to_owned(),
         version: VERSION,
         name: source.name,
         license: source.license,
         created_by: format!("flagdit {}", env!("CARGO_PKG_VERSION")),
-        modalities: vec!["image".to_owned()],
-        sizes: [("image".to_owned(), source.sizes)].into(),
+        modalities: vec![image()],
+        sizes: sizes.into_iter().collect(),
         components: source.components,
-        sampling: [("image".to_owned(), source.sampling)].into(),
+        sampling: sampling.into_iter().collect(),
         recipe: rules,
         files: Vec::new(),
         tensors: Default::default(),

@@ -8,6 +8,7 @@ use crate::{
     decode::vae::{AutoencoderKl, VaeConfig},
     error::{Error, Result},
     model::{FlagDit, FlagDitConfig, Variant},
+    parts,
     text::language_model::{LanguageModel, LanguageModelConfig},
     weights::{
         checkpoint::{Checkpoint, TensorInfo},
@@ -37,17 +38,17 @@ pub(super) struct Network {
 impl Network {
     /// A Flag-DiT or Next-DiT, by upstream's names or by diffusers'.
     pub fn denoiser(checkpoint: Checkpoint, names: Rename) -> Result<Self> {
-        Self::new(checkpoint, "denoiser", names)
+        Self::new(checkpoint, parts::DENOISER, names)
     }
 
     /// A text encoder.
     pub fn text(checkpoint: Checkpoint) -> Result<Self> {
-        Self::new(checkpoint, "text", upstream::language_model)
+        Self::new(checkpoint, parts::TEXT, upstream::language_model)
     }
 
     /// An autoencoder.
     pub fn vae(checkpoint: Checkpoint) -> Result<Self> {
-        Self::new(checkpoint, "decoders.image", upstream::autoencoder_kl)
+        Self::new(checkpoint, parts::IMAGE_DECODER, upstream::autoencoder_kl)
     }
 
     fn new(checkpoint: Checkpoint, component: &'static str, rename: Rename) -> Result<Self> {
@@ -59,7 +60,7 @@ impl Network {
         }
         let kept = checkpoint.tensors().filter_map(|(theirs, info)| {
             let shape = match component {
-                "decoders.image" => upstream::autoencoder_kl_shape(theirs, &info.shape),
+                parts::IMAGE_DECODER => upstream::autoencoder_kl_shape(theirs, &info.shape),
                 _ => &info.shape,
             };
             let name = format!("{component}.{}", rename(theirs)?);

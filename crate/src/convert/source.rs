@@ -1,235 +1,162 @@
-//! The networks of a checkpoint with their configurations, wherever they lie.
+//! The networks of a checkpoint with their configurations, checked and ready to be read.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Options, defaults,
-    network::{self, Network},
-    shapes,
+    Options,
+    network::Network,
+    places::{DenoiserPlace, MAX_JSON_BYTES, Places, TextPlace, json},
 };
 use crate::{
     decode::vae::VaeConfig,
     error::{Error, Result},
     model::{FlagDitConfig, Variant},
+    parts,
     text::{
-        language_model::LanguageModelConfig,
+        language_model::{LanguageModelConfig, ModelType},
         sentencepiece,
-        tokenizer::{Tokenizer, TokenizerRules},
+        tokenizer::Tokenizer,
     },
     weights::{
         checkpoint::{Checkpoint, read_whole},
         manifest::{Component, Components, Sampling, Sizes},
-        upstream,
     },
 };
 
 /// Where the tokenizer lies in a model folder.
 pub(super) const TOKENIZER: &str = "text/tokenizer.json";
-/// What says that a folder is a diffusers pipeline.
-const MODEL_INDEX: &str = "model_index.json";
-/// JSON that is read whole is no longer than this.
-const MAX_JSON_BYTES: u64 = 4 << 20;
 /// Of a tokenizer; Gemma's has 17 MB.
 const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
 /// What is known of a source without a model card.
 const UNKNOWN_LICENSE: &str = "unknown: see where the weights came from";
+/// Pixels along each side of a latent pixel, where the autoencoder is not there to say: that of every released model.
+const FACTOR: usize = 8;
 
 /// All that a model folder is made of.
 pub(super) struct Source {
     pub name: String,
     pub license: String,
-    pub text: Network,
-    pub denoiser: Network,
-    pub vae: Network,
-    pub tokenizer: Vec<u8>,
+    /// In the order in which a pipeline needs them.
+    pub networks: Vec<Network>,
+    pub tokenizer: Option<Vec<u8>>,
     /// Licences and the model card, by name.
     pub documents: Vec<(String, Vec<u8>)>,
     pub components: Components,
-    pub sizes: Sizes,
-    pub sampling: Sampling,
-}
-
-/// The parts of a source, before they are looked at.
-struct Parts {
-    root: PathBuf,
-    denoiser: Network,
-    config: FlagDitConfig,
-    text: PathBuf,
-    tokenizer: PathBuf,
-    rules: TokenizerRules,
-    vae: PathBuf,
-    origin: Origin,
-}
-
-/// Who wrote it, which tells what it is asked for by default.
-enum Origin {
-    Official,
-    Diffusers { sample_size: u32, shift: f64 },
-}
-
-impl Origin {
-    fn defaults(&self, config: &FlagDitConfig, factor: usize) -> (Sizes, Sampling) {
-        match *self {
-            Self::Official => defaults::official(config, factor),
-            Self::Diffusers { sample_size, shift } => defaults::diffusers(config, factor, sample_size, shift),
-        }
-    }
+    /// Where there is a denoiser.
+    pub defaults: Option<(Sizes, Sampling)>,
 }
 
 impl Source {
     /// Opens what lies at `path`.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
-        // Before anything is said of what else official checkpoints need.
-        fs::metadata(path).map_err(|error| Error::file(path.display(), &error))?;
-        let is_pipeline = path.join(MODEL_INDEX).is_file();
-        let parts = if is_pipeline { diffusers(path, options)? } else { official(path, options)? };
-        let Parts { root, denoiser, config, text, tokenizer, rules, vae, origin } = parts;
-        config.check()?;
-        denoiser.check_denoiser(&config)?;
-        let text_config: LanguageModelConfig = json(&text.join("config.json"), "a language model")?;
-        let text = Network::text(Checkpoint::open(&text)?)?;
-        text.check_text(&text_config)?;
-        let vae_config: VaeConfig = json(&vae.join("config.json"), "an autoencoder")?;
-        vae_config.check()?;
-        let vae = Network::vae(Checkpoint::open(&vae)?)?;
-        vae.check_vae(&vae_config)?;
-        belong_together(&config, &text_config, &vae_config)?;
-        let tokenizer = tokenizer_json(&tokenizer)?;
-        Tokenizer::new(&tokenizer, rules.clone(), text_config.vocab_size)?;
-        let documents = documents(&root)?;
-        let (sizes, sampling) = origin.defaults(&config, vae_config.factor());
-        let mut text_value = value(&text_config)?;
-        text_value["prompt"] = value(&rules)?;
-        let family = if config.variant == Variant::Next { "next-dit" } else { "flag-dit" };
-        let language = text_value["model_type"].as_str().unwrap_or("llama").to_owned();
-        let component =
-            |architecture: &str, config| Component { architecture: architecture.to_owned(), config, tokenizer: None };
+        let Places { root, denoiser, text, vae } = Places::find(path, options)?;
+        let denoiser = denoiser.map(Denoiser::open).transpose()?;
+        let text = text.map(Text::open).transpose()?;
+        let vae = vae.map(|folder| Vae::open(&folder)).transpose()?;
+        if let (Some(denoiser), Some(text), Some(vae)) = (&denoiser, &text, &vae) {
+            parts::belong_together(&text.config, &denoiser.config, &vae.config, None)?;
+        }
+        let factor = vae.as_ref().map_or(FACTOR, |vae| vae.config.factor());
+        let defaults = denoiser.as_ref().map(|denoiser| denoiser.origin.defaults(&denoiser.config, factor));
         let components = Components {
-            denoiser: component(family, value(&config)?),
-            text: Component { tokenizer: Some(TOKENIZER.to_owned()), ..component(&language, text_value) },
-            decoders: [("image".to_owned(), component("autoencoder-kl", value(&vae_config)?))].into(),
+            denoiser: denoiser.as_ref().map(Denoiser::component).transpose()?,
+            text: text.as_ref().map(Text::component).transpose()?,
+            decoders: vae.iter().map(|vae| Ok(("image".to_owned(), vae.component()?))).collect::<Result<_>>()?,
         };
-        let license = license(&documents);
-        let name = fs::canonicalize(&root).unwrap_or(root);
-        let name = name.file_name().map_or_else(|| family.to_owned(), |name| name.to_string_lossy().into_owned());
-        Ok(Self { name, license, text, denoiser, vae, tokenizer, documents, components, sizes, sampling })
+        let documents = documents(&root)?;
+        let (text, tokenizer) = text.map(|text| (text.network, text.tokenizer)).unzip();
+        let networks = [text, denoiser.map(|denoiser| denoiser.network), vae.map(|vae| vae.network)];
+        Ok(Self {
+            name: name(root),
+            license: license(&documents),
+            networks: networks.into_iter().flatten().collect(),
+            tokenizer,
+            documents,
+            components,
+            defaults,
+        })
     }
 }
 
-/// Refuses a text encoder or an autoencoder of another model.
-fn belong_together(denoiser: &FlagDitConfig, text: &LanguageModelConfig, vae: &VaeConfig) -> Result<()> {
-    let equal = [
-        ("text encoder", "features as wide as", denoiser.cap_feat_dim, text.hidden_size),
-        ("autoencoder", "as many latent channels as", denoiser.in_channels, vae.latent_channels),
-    ];
-    match equal.into_iter().find(|(.., wanted, found)| wanted != found) {
-        None => Ok(()),
-        Some((what, as_many, wanted, found)) => Err(Error::bad_model(what)
-            .expected(format!("{as_many} this denoiser was trained with, {wanted}"))
-            .found(found.to_string())
-            .remedy("Lumina-T2I goes with Llama-2-7b, Lumina-Next with gemma-2b, both with sdxl-vae")),
+/// A denoiser whose tensors are those of its configuration.
+struct Denoiser {
+    network: Network,
+    config: FlagDitConfig,
+    origin: super::places::Origin,
+}
+
+impl Denoiser {
+    fn open(place: DenoiserPlace) -> Result<Self> {
+        let DenoiserPlace { checkpoint, names, config, origin } = place;
+        config.check()?;
+        let network = Network::denoiser(checkpoint, names)?;
+        network.check_denoiser(&config)?;
+        Ok(Self { network, config, origin })
+    }
+
+    fn component(&self) -> Result<Component> {
+        let architecture = if self.config.variant == Variant::Next { "next-dit" } else { "flag-dit" };
+        Ok(component(architecture, value(&self.config)?))
     }
 }
 
-/// A folder as diffusers writes it.
-fn diffusers(root: &Path, options: &Options) -> Result<Parts> {
-    let index: Value = json(&root.join(MODEL_INDEX), "a diffusers pipeline")?;
-    let transformer = root.join("transformer");
-    let config: Value = json(&transformer.join("config.json"), "a transformer")?;
-    let class = config["_class_name"].as_str().unwrap_or("no class");
-    if class != "LuminaNextDiT2DModel" {
-        return Err(Error::bad_model(root.display().to_string())
-            .expected("a pipeline of Lumina-Next (LuminaNextDiT2DModel)")
-            .found(format!("{} with {class}", index["_class_name"].as_str().unwrap_or("a pipeline"))));
+/// A text encoder, likewise, with a tokenizer of its vocabulary.
+struct Text {
+    network: Network,
+    config: LanguageModelConfig,
+    rules: Value,
+    tokenizer: Vec<u8>,
+}
+
+impl Text {
+    fn open(place: TextPlace) -> Result<Self> {
+        let config: LanguageModelConfig = json(&place.folder.join("config.json"), "a language model")?;
+        let network = Network::text(Checkpoint::open(&place.folder)?)?;
+        network.check_text(&config)?;
+        let tokenizer = tokenizer_json(&place.tokenizer)?;
+        let rules = place.rules(config.model_type);
+        Tokenizer::new(&tokenizer, rules.clone(), config.vocab_size)?;
+        Ok(Self { network, config, rules: value(&rules)?, tokenizer })
     }
-    let scheduler: Value = json(&root.join("scheduler/scheduler_config.json"), "a scheduler")?;
-    let shift = scheduler["shift"].as_f64().unwrap_or(1.0);
-    let sample_size = config["sample_size"].as_u64().and_then(|size| u32::try_from(size).ok()).unwrap_or(128);
-    let config = match &options.config {
-        Some(path) => official_config(path, Variant::Next)?,
-        None => parsed(&transformer.join("config.json"), diffusers_config(&config))?,
-    };
-    Ok(Parts {
-        denoiser: Network::denoiser(Checkpoint::open(&transformer)?, upstream::diffusers_next_dit)?,
-        config,
-        text: options.text_encoder.clone().unwrap_or_else(|| root.join("text_encoder")),
-        tokenizer: options.text_encoder.clone().unwrap_or_else(|| root.join("tokenizer")),
-        rules: defaults::diffusers_rules(),
-        vae: options.vae.clone().unwrap_or_else(|| root.join("vae")),
-        origin: Origin::Diffusers { sample_size, shift },
-        root: root.to_owned(),
-    })
-}
 
-/// Upstream's arguments by diffusers' names for them.
-fn diffusers_config(config: &Value) -> Value {
-    let names = [
-        ("patch_size", "patch_size"),
-        ("in_channels", "in_channels"),
-        ("dim", "hidden_size"),
-        ("n_layers", "num_layers"),
-        ("n_heads", "num_attention_heads"),
-        ("n_kv_heads", "num_kv_heads"),
-        ("multiple_of", "multiple_of"),
-        ("ffn_dim_multiplier", "ffn_dim_multiplier"),
-        ("norm_eps", "norm_eps"),
-        ("learn_sigma", "learn_sigma"),
-        ("qk_norm", "qk_norm"),
-        ("cap_feat_dim", "cross_attention_dim"),
-        ("rope_scaling_factor", "scaling_factor"),
-    ];
-    let known = names.into_iter().filter_map(|(ours, theirs)| Some((ours.to_owned(), config.get(theirs)?.clone())));
-    let mut arguments: serde_json::Map<String, Value> = known.collect();
-    arguments.insert("variant".to_owned(), "next".into());
-    arguments.insert("nextline".to_owned(), false.into());
-    Value::Object(arguments)
-}
-
-/// A consolidated file, or the folder of one.
-fn official(path: &Path, options: &Options) -> Result<Parts> {
-    let missing = |what: &str, option: &str| {
-        Error::bad_request(option)
-            .expected(format!("the folder of the {what}, which official checkpoints do not hold"))
-            .found("none")
-    };
-    let (text, vae) = (options.text_encoder.clone(), options.vae.clone());
-    let text = text.ok_or_else(|| missing("text encoder", "--text-encoder"))?;
-    let vae = vae.ok_or_else(|| missing("autoencoder", "--vae"))?;
-    let checkpoint = Checkpoint::open(path)?;
-    let (variant, names) = network::official(&checkpoint)?;
-    let config = match &options.config {
-        Some(path) => official_config(path, variant)?,
-        None => shapes::config(&checkpoint, variant)?,
-    };
-    let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
-    Ok(Parts {
-        denoiser: Network::denoiser(checkpoint, names)?,
-        config,
-        tokenizer: text.clone(),
-        text,
-        rules: defaults::rules(variant),
-        vae,
-        origin: Origin::Official,
-        root: root.to_owned(),
-    })
-}
-
-/// Upstream's arguments, flat or under `model`.
-fn official_config(path: &Path, variant: Variant) -> Result<FlagDitConfig> {
-    let all: Value = json(path, "the arguments of a denoiser")?;
-    let mut arguments = all.get("model").cloned().unwrap_or(all);
-    if let Some(arguments) = arguments.as_object_mut() {
-        let name = if variant == Variant::Next { "next" } else { "flag" };
-        arguments.entry("variant").or_insert_with(|| name.into());
-        arguments.entry("nextline").or_insert_with(|| (variant == Variant::Flag).into());
+    fn component(&self) -> Result<Component> {
+        let mut config = value(&self.config)?;
+        config["prompt"] = self.rules.clone();
+        let architecture = match self.config.model_type {
+            ModelType::Llama => "llama",
+            ModelType::Gemma => "gemma",
+        };
+        Ok(Component { tokenizer: Some(TOKENIZER.to_owned()), ..component(architecture, config) })
     }
-    parsed(path, arguments)
+}
+
+/// An autoencoder, likewise.
+struct Vae {
+    network: Network,
+    config: VaeConfig,
+}
+
+impl Vae {
+    fn open(folder: &Path) -> Result<Self> {
+        let config: VaeConfig = json(&folder.join("config.json"), "an autoencoder")?;
+        config.check()?;
+        let network = Network::vae(Checkpoint::open(folder)?)?;
+        network.check_vae(&config)?;
+        Ok(Self { network, config })
+    }
+
+    fn component(&self) -> Result<Component> {
+        Ok(component("autoencoder-kl", value(&self.config)?))
+    }
+}
+
+fn component(architecture: &str, config: Value) -> Component {
+    Component { architecture: architecture.to_owned(), config, tokenizer: None }
 }
 
 /// The tokenizer in a folder: `tokenizer.json`, or made of SentencePiece's `tokenizer.model`.
@@ -266,18 +193,10 @@ fn license(documents: &[(String, Vec<u8>)]) -> String {
     stated.filter(|license| !license.is_empty()).unwrap_or(UNKNOWN_LICENSE).to_owned()
 }
 
-fn json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
-    serde_json::from_slice(&read_whole(path, MAX_JSON_BYTES)?).map_err(|error| {
-        Error::bad_model(path.display().to_string())
-            .expected(format!("the configuration of {what}"))
-            .found(error.to_string())
-    })
-}
-
-fn parsed<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|error| {
-        Error::bad_model(path.display().to_string()).expected("the arguments of a denoiser").found(error.to_string())
-    })
+/// What a folder is called.
+fn name(root: PathBuf) -> String {
+    let root = fs::canonicalize(&root).unwrap_or(root);
+    root.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn value(config: &impl serde::Serialize) -> Result<Value> {

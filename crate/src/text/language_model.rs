@@ -174,8 +174,8 @@ pub struct DecoderLayer {
 /// The language model.
 #[derive(Module, Debug)]
 pub struct LanguageModel {
-    /// Token embeddings.
-    pub embed_tokens: Embedding,
+    /// Token embeddings, where they are not read row by row ([`gather`](super::embeddings::gather)).
+    pub embed_tokens: Option<Embedding>,
     /// The layers.
     pub layers: Vec<DecoderLayer>,
     /// The final norm.
@@ -196,10 +196,20 @@ impl LanguageModel {
         let table = [config.vocab_size, config.hidden_size];
         // Of the width of what follows a norm: a smaller start drowns in what the first layers add, which is the same
         // for every token, and captions all look alike for the first hundred thousand pictures.
-        let embedding = params.child("embed_tokens").tensor("weight", table, Init::Normal(1.0));
+        let weight = params.child("embed_tokens").tensor("weight", table, Init::Normal(1.0));
+        Ok(Self { embed_tokens: Some(Embedding { weight }), ..Self::without_table(config, params)? })
+    }
+
+    /// [`Self::new`] without the embedding table, which [`Self::forward_from`] is given instead.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn without_table(config: &LanguageModelConfig, params: &Params) -> Result<Self> {
+        config.check()?;
         let layers = params.child("layers");
         let model = Self {
-            embed_tokens: Embedding { weight: embedding },
+            embed_tokens: None,
             layers: (0..config.num_hidden_layers).map(|i| DecoderLayer::new(config, &layers.child(i))).collect(),
             norm: config.norm(&params.child("norm")),
             head_dim: config.head_dim(),
@@ -210,26 +220,47 @@ impl LanguageModel {
         Ok(model)
     }
 
+    /// The embedding table, `[V, C]`.
+    ///
+    /// # Panics
+    ///
+    /// If the model was built without.
+    pub fn table(&self) -> Tensor<2> {
+        self.embed_tokens.as_ref().expect("a model with its embedding table").weight.val()
+    }
+
     /// Token ids `[B, T]` (padded on the right; causality keeps padding out of every real token) to features
     /// `[B, T, C]`.
+    ///
+    /// # Panics
+    ///
+    /// If the model was built without an embedding table.
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        if self.is_gemma { self.after(self.layers.len() - 1, ids) } else { self.last_hidden_state(ids) }
+        self.forward_from(self.table(), ids)
+    }
+
+    /// [`Self::forward`], with rows of embeddings `[U, C]` that `ids` count.
+    pub fn forward_from(&self, table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
+        match self.is_gemma {
+            true => self.after(self.layers.len() - 1, table, ids),
+            false => self.last_hidden_state(table, ids),
+        }
     }
 
     /// The last layer's output after the final norm, `[B, T, C]`.
-    pub fn last_hidden_state(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.norm.forward(self.after(self.layers.len(), ids))
+    pub fn last_hidden_state(&self, table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.norm.forward(self.after(self.layers.len(), table, ids))
     }
 
     /// What leaves the first `layers` layers, `[B, T, C]`.
-    fn after(&self, layers: usize, ids: Tensor<2, Int>) -> Tensor<3> {
-        let (x, rope, bias) = self.embed(ids);
+    fn after(&self, layers: usize, table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
+        let (x, rope, bias) = self.embed(table, ids);
         self.layers[..layers].iter().fold(x, |x, layer| layer.forward(x, &rope, &bias))
     }
 
     /// The embeddings and every layer's output, without the final norm: `layers + 1` tensors `[B, T, C]`.
-    pub fn hidden_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
-        let (mut x, rope, bias) = self.embed(ids);
+    pub fn hidden_states(&self, table: Tensor<2>, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
+        let (mut x, rope, bias) = self.embed(table, ids);
         let mut states = vec![x.clone()];
         for layer in &self.layers {
             x = layer.forward(x, &rope, &bias);
@@ -239,10 +270,9 @@ impl LanguageModel {
     }
 
     /// The embeddings `[B, T, C]`, positions and the causal mask.
-    fn embed(&self, ids: Tensor<2, Int>) -> (Tensor<3>, Rope, Tensor<4>) {
+    fn embed(&self, table: Tensor<2>, ids: Tensor<2, Int>) -> (Tensor<3>, Rope, Tensor<4>) {
         let [batch, tokens] = ids.dims();
         let device = ids.device();
-        let table = self.embed_tokens.weight.val();
         let width = table.dims()[1];
         let embedded = table.select(0, ids.reshape([batch * tokens])).reshape([batch, tokens, width]); // [B, T, C]
         let embedded = if self.is_gemma { embedded * (width as f64).sqrt() } else { embedded };

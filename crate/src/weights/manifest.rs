@@ -115,16 +115,28 @@ pub struct Frames {
     pub fps: Option<u32>,
 }
 
-/// The networks of a model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The networks of a model, or some of them: a folder may hold a part, which can be checked but not asked for pictures.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Components {
     /// The Flag-DiT.
-    pub denoiser: Component,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denoiser: Option<Component>,
     /// The text encoder.
-    pub text: Component,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Component>,
     /// Who turns latents into frames or samples, by modality.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub decoders: BTreeMap<String, Component>,
+}
+
+impl Components {
+    /// All that there are, by the name that stands before their tensors': `text`, `denoiser`, `decoders.image`, ….
+    pub fn named(&self) -> impl Iterator<Item = (String, &Component)> {
+        let networks = [("text", &self.text), ("denoiser", &self.denoiser)];
+        let networks = networks.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part.as_ref()?)));
+        networks.chain(self.decoders.iter().map(|(name, component)| (format!("decoders.{name}"), component)))
+    }
 }
 
 /// One network.

@@ -103,8 +103,23 @@ impl Params {
     ///
     /// Those of [`Reader::tensor`].
     pub async fn load(reader: &Reader, component: &str, device: &Device, moved: &mut dyn FnMut(u64)) -> Result<Self> {
+        Self::load_but(reader, component, &[], device, moved).await
+    }
+
+    /// [`Self::load`] without the tensors of these names.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::load`].
+    pub async fn load_but(
+        reader: &Reader,
+        component: &str,
+        left_out: &[&str],
+        device: &Device,
+        moved: &mut dyn FnMut(u64),
+    ) -> Result<Self> {
         let mut params = Self::with(Source::Loaded(BTreeMap::new()), device);
-        for name in reader.names_of(component) {
+        for name in reader.names_of(component).filter(|name| !left_out.contains(name)) {
             let short = name[component.len() + 1..].to_owned();
             match reader.format(name) {
                 Some(format) if QuantMatrix::takes(format) && kernels::run_on(device) => {

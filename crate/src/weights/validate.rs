@@ -20,7 +20,10 @@ impl Manifest {
     pub(super) fn validate(&self) -> Result<()> {
         self.validate_modalities()?;
         self.validate_files()?;
-        for (name, component) in self.named_components() {
+        if self.components.named().next().is_none() {
+            return Err(refuse("components", "one or more", "none"));
+        }
+        for (name, component) in self.components.named() {
             self.validate_component(&name, component)?;
         }
         for (name, entry) in &self.tensors {
@@ -62,14 +65,6 @@ impl Manifest {
                 .ok_or_else(|| refuse(format!("files[{index}].bytes"), "a sum below 2^64", file.bytes))?;
         }
         Ok(())
-    }
-
-    fn named_components(&self) -> Vec<(String, &Component)> {
-        let decoders = self.components.decoders.iter().map(|(name, component)| (format!("decoders.{name}"), component));
-        [("denoiser".into(), &self.components.denoiser), ("text".into(), &self.components.text)]
-            .into_iter()
-            .chain(decoders)
-            .collect()
     }
 
     fn validate_component(&self, name: &str, component: &Component) -> Result<()> {

@@ -52,8 +52,8 @@ pub fn export(recipe: &Recipe, folder: &Path, target: &Path, quant: Quant) -> Re
         decoders.insert("audio".to_owned(), component("griffin-lim", serde_json::to_value(mel)?, None));
     }
     let components = Components {
-        text: component("llama", with_rules(serde_json::to_value(text)?)?, Some("text/tokenizer.json")),
-        denoiser: component("flag-dit", serde_json::to_value(&recipe.denoiser)?, None),
+        text: Some(component("llama", with_rules(serde_json::to_value(text)?)?, Some("text/tokenizer.json"))),
+        denoiser: Some(component("flag-dit", serde_json::to_value(&recipe.denoiser)?, None)),
         decoders,
     };
     writer.finish(manifest(recipe, components, rules))?;

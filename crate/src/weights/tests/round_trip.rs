@@ -97,7 +97,7 @@ fn nothing_half_written_stays_behind() {
     let mut manifest = bare_manifest(); // Its tokenizer is not among the files.
     assert_eq!(Writer::new(&target).unwrap().finish(manifest.clone()).unwrap_err().kind(), ErrorKind::BadModel);
     assert_eq!(count(), 0);
-    manifest.components.text.tokenizer = None;
+    manifest.components.text = None;
     Writer::new(&target).unwrap().finish(manifest).unwrap();
     assert_eq!(count(), 1);
     assert!(Writer::new(&target).err().unwrap().to_string().contains("remove it"), "a model is never overwritten");
@@ -189,7 +189,7 @@ fn tensors_across_chunks_are_read_with_every_byte_asked_for_once() {
         writer.add(name, &[count], &(0..count).map(value).collect::<Vec<_>>(), Format::F32).unwrap();
     }
     let mut manifest = bare_manifest();
-    manifest.components.text.tokenizer = None;
+    manifest.components.text = None;
     let path = writer.finish(manifest).unwrap().files[0].path.clone();
     let files = [MANIFEST, &path].map(|path| (path.to_string(), std::fs::read(target.join(path)).unwrap()));
     let source = Rc::new(Counting { memory: Memory { files: files.into() }, reads: RefCell::default() });
@@ -220,7 +220,7 @@ fn a_shard_is_full_at_64_mib_unless_one_tensor_is_longer() {
     writer.add("t.long", &[65 * mebi.len()], &mebi.repeat(65), Format::F32).unwrap();
     writer.add("t.short", &[1], &[0.0], Format::F32).unwrap();
     let mut manifest = bare_manifest();
-    manifest.components.text.tokenizer = None;
+    manifest.components.text = None;
     let manifest = writer.finish(manifest).unwrap();
     let mebis: Vec<_> = manifest.files.iter().map(|file| file.bytes.div_ceil(1 << 20)).collect();
     // 63 MiB and a header; one MiB more would be too long with its header.

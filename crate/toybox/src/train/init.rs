@@ -92,7 +92,8 @@ fn with_rows_of(
 
 /// The ids of a model's tokens.
 fn vocabulary_of(reader: &Reader) -> Result<HashMap<String, u32>> {
-    let path = reader.manifest().components.text.tokenizer.clone().context("a model without a tokenizer")?;
+    let text = reader.manifest().components.text.as_ref();
+    let path = text.and_then(|text| text.tokenizer.clone()).context("a model without a tokenizer")?;
     let json = pollster::block_on(reader.file(&path))?;
     let tokenizer = tokenizers::Tokenizer::from_bytes(json).map_err(|error| anyhow!(error))?;
     Ok(tokenizer.get_vocab(true).into_iter().collect())

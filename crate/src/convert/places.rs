@@ -1,0 +1,224 @@
+//! Where the networks of a source lie, and how their files are to be read.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Options, Part, defaults, network, shapes};
+use crate::{
+    error::{Error, Result},
+    model::{FlagDitConfig, Variant},
+    text::{language_model::ModelType, tokenizer::TokenizerRules},
+    weights::{
+        checkpoint::{Checkpoint, read_whole},
+        manifest::{Sampling, Sizes},
+        upstream::{self, Rename},
+    },
+};
+
+/// What says that a folder is a diffusers pipeline.
+const MODEL_INDEX: &str = "model_index.json";
+/// JSON that is read whole is no longer than this.
+pub(super) const MAX_JSON_BYTES: u64 = 4 << 20;
+
+/// The parts that are wanted of a source.
+pub(super) struct Places {
+    /// What the model is called after, and where licences are looked for.
+    pub root: PathBuf,
+    pub denoiser: Option<DenoiserPlace>,
+    pub text: Option<TextPlace>,
+    pub vae: Option<PathBuf>,
+}
+
+/// A denoiser, whose names are known.
+pub(super) struct DenoiserPlace {
+    pub checkpoint: Checkpoint,
+    pub names: Rename,
+    pub config: FlagDitConfig,
+    pub origin: Origin,
+}
+
+/// A text encoder.
+pub(super) struct TextPlace {
+    pub folder: PathBuf,
+    pub tokenizer: PathBuf,
+    /// `LuminaPipeline` has rules of its own; else those of the family count.
+    pub rules: Option<TokenizerRules>,
+}
+
+impl TextPlace {
+    fn official(folder: PathBuf) -> Self {
+        Self { tokenizer: folder.clone(), folder, rules: None }
+    }
+
+    /// What surrounds and limits the ids of a prompt.
+    pub fn rules(&self, family: ModelType) -> TokenizerRules {
+        let official = || match family {
+            ModelType::Llama => defaults::rules(Variant::Flag),
+            ModelType::Gemma => defaults::rules(Variant::Next),
+        };
+        self.rules.clone().unwrap_or_else(official)
+    }
+}
+
+/// Who wrote a denoiser, which tells what it is asked for by default.
+pub(super) enum Origin {
+    Official,
+    Diffusers { sample_size: u32, shift: f64 },
+}
+
+impl Origin {
+    pub fn defaults(&self, config: &FlagDitConfig, factor: usize) -> (Sizes, Sampling) {
+        match *self {
+            Self::Official => defaults::official(config, factor),
+            Self::Diffusers { sample_size, shift } => defaults::diffusers(config, factor, sample_size, shift),
+        }
+    }
+}
+
+impl Places {
+    /// Finds what the options want of what lies at `path`.
+    pub fn find(path: &Path, options: &Options) -> Result<Self> {
+        // Before anything is said of what else official checkpoints need.
+        fs::metadata(path).map_err(|error| Error::file(path.display(), &error))?;
+        if path.join(MODEL_INDEX).is_file() { diffusers(path, options) } else { official(path, options) }
+    }
+}
+
+/// A folder as diffusers writes it.
+fn diffusers(root: &Path, options: &Options) -> Result<Places> {
+    let wants = |part| options.part.is_none_or(|wanted| wanted == part);
+    let text = match &options.text_encoder {
+        Some(folder) => TextPlace { rules: Some(defaults::diffusers_rules()), ..TextPlace::official(folder.clone()) },
+        None => TextPlace {
+            folder: root.join("text_encoder"),
+            tokenizer: root.join("tokenizer"),
+            rules: Some(defaults::diffusers_rules()),
+        },
+    };
+    Ok(Places {
+        denoiser: wants(Part::Denoiser).then(|| diffusers_denoiser(root, options)).transpose()?,
+        text: wants(Part::Text).then_some(text),
+        vae: wants(Part::ImageDecoder).then(|| options.vae.clone().unwrap_or_else(|| root.join("vae"))),
+        root: root.to_owned(),
+    })
+}
+
+fn diffusers_denoiser(root: &Path, options: &Options) -> Result<DenoiserPlace> {
+    let index: Value = json(&root.join(MODEL_INDEX), "a diffusers pipeline")?;
+    let transformer = root.join("transformer");
+    let config: Value = json(&transformer.join("config.json"), "a transformer")?;
+    let class = config["_class_name"].as_str().unwrap_or("no class");
+    if class != "LuminaNextDiT2DModel" {
+        return Err(Error::bad_model(root.display().to_string())
+            .expected("a pipeline of Lumina-Next (LuminaNextDiT2DModel)")
+            .found(format!("{} with {class}", index["_class_name"].as_str().unwrap_or("a pipeline"))));
+    }
+    let scheduler: Value = json(&root.join("scheduler/scheduler_config.json"), "a scheduler")?;
+    let shift = scheduler["shift"].as_f64().unwrap_or(1.0);
+    let sample_size = config["sample_size"].as_u64().and_then(|size| u32::try_from(size).ok()).unwrap_or(128);
+    let config = match &options.config {
+        Some(path) => official_config(path, Variant::Next)?,
+        None => parsed(&transformer.join("config.json"), diffusers_config(&config))?,
+    };
+    Ok(DenoiserPlace {
+        checkpoint: Checkpoint::open(&transformer)?,
+        names: upstream::diffusers_next_dit,
+        config,
+        origin: Origin::Diffusers { sample_size, shift },
+    })
+}
+
+/// Upstream's arguments by diffusers' names for them.
+fn diffusers_config(config: &Value) -> Value {
+    let names = [
+        ("patch_size", "patch_size"),
+        ("in_channels", "in_channels"),
+        ("dim", "hidden_size"),
+        ("n_layers", "num_layers"),
+        ("n_heads", "num_attention_heads"),
+        ("n_kv_heads", "num_kv_heads"),
+        ("multiple_of", "multiple_of"),
+        ("ffn_dim_multiplier", "ffn_dim_multiplier"),
+        ("norm_eps", "norm_eps"),
+        ("learn_sigma", "learn_sigma"),
+        ("qk_norm", "qk_norm"),
+        ("cap_feat_dim", "cross_attention_dim"),
+        ("rope_scaling_factor", "scaling_factor"),
+    ];
+    let known = names.into_iter().filter_map(|(ours, theirs)| Some((ours.to_owned(), config.get(theirs)?.clone())));
+    let mut arguments: serde_json::Map<String, Value> = known.collect();
+    arguments.insert("variant".to_owned(), "next".into());
+    arguments.insert("nextline".to_owned(), false.into());
+    Value::Object(arguments)
+}
+
+/// A consolidated file or the folder of one; if only another part is wanted, the folder of that.
+fn official(path: &Path, options: &Options) -> Result<Places> {
+    let named = |folder: &Option<PathBuf>, what: &str, option: &str| {
+        folder.clone().ok_or_else(|| {
+            Error::bad_request(option)
+                .expected(format!("the folder of the {what}, which official checkpoints do not hold"))
+                .found("none")
+                .remedy("--component denoiser converts the denoiser alone")
+        })
+    };
+    let nothing = Places {
+        root: if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) }.to_owned(),
+        denoiser: None,
+        text: None,
+        vae: None,
+    };
+    Ok(match options.part {
+        None => {
+            let text = named(&options.text_encoder, "text encoder", "--text-encoder")?;
+            let vae = named(&options.vae, "autoencoder", "--vae")?;
+            let denoiser = Some(official_denoiser(path, options)?);
+            Places { denoiser, text: Some(TextPlace::official(text)), vae: Some(vae), ..nothing }
+        }
+        Some(Part::Denoiser) => Places { denoiser: Some(official_denoiser(path, options)?), ..nothing },
+        Some(Part::Text) => Places { text: Some(TextPlace::official(path.to_owned())), ..nothing },
+        Some(Part::ImageDecoder) => Places { vae: Some(path.to_owned()), ..nothing },
+    })
+}
+
+fn official_denoiser(path: &Path, options: &Options) -> Result<DenoiserPlace> {
+    let checkpoint = Checkpoint::open(path)?;
+    let (variant, names) = network::official(&checkpoint)?;
+    let config = match &options.config {
+        Some(path) => official_config(path, variant)?,
+        None => shapes::config(&checkpoint, variant)?,
+    };
+    Ok(DenoiserPlace { checkpoint, names, config, origin: Origin::Official })
+}
+
+/// Upstream's arguments, flat or under `model`.
+fn official_config(path: &Path, variant: Variant) -> Result<FlagDitConfig> {
+    let all: Value = json(path, "the arguments of a denoiser")?;
+    let mut arguments = all.get("model").cloned().unwrap_or(all);
+    if let Some(arguments) = arguments.as_object_mut() {
+        let name = if variant == Variant::Next { "next" } else { "flag" };
+        arguments.entry("variant").or_insert_with(|| name.into());
+        arguments.entry("nextline").or_insert_with(|| (variant == Variant::Flag).into());
+    }
+    parsed(path, arguments)
+}
+
+/// A JSON file that holds the configuration of `what`.
+pub(super) fn json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
+    serde_json::from_slice(&read_whole(path, MAX_JSON_BYTES)?).map_err(|error| {
+        Error::bad_model(path.display().to_string())
+            .expected(format!("the configuration of {what}"))
+            .found(error.to_string())
+    })
+}
+
+fn parsed<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| {
+        Error::bad_model(path.display().to_string()).expected("the arguments of a denoiser").found(error.to_string())
+    })
+}
