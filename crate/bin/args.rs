@@ -28,6 +28,8 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Show what a model folder consists of, or the request that a picture carries
     Inspect(InspectArgs),
+    /// Compare what a model computes with what a reference implementation computed
+    Check(CheckArgs),
     /// Measure how long a picture takes, or a video, views or a sound
     Bench(BenchArgs),
     /// List the devices, what each can do, and which one `auto` takes
@@ -140,12 +142,33 @@ pub struct ConvertArgs {
     /// The autoencoder (sdxl-vae), which official checkpoints do not hold
     #[arg(long, value_name = "DIR")]
     pub vae: Option<PathBuf>,
+    /// Convert this part alone: text, denoiser or decoders.image
+    #[arg(long, value_name = "NAME")]
+    pub component: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     /// A model folder, its manifest.json, or a PNG file
     pub path: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The model folder
+    pub model: PathBuf,
+    /// A folder with io.safetensors, which holds inputs and what came out of them, and config.json, which says how it was
+    /// called
+    pub reference: PathBuf,
+    /// What belongs to this component alone: text, denoiser or decoders.image
+    #[arg(long, value_name = "NAME")]
+    pub component: Option<String>,
+    /// auto, gpu, gpu:N or cpu
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: String,
+    /// How large the relative error of a tensor may be, as ‖found - expected‖ / ‖expected‖; a quantized model needs more
+    #[arg(long, value_name = "T", default_value_t = 1e-3)]
+    pub tolerance: f64,
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@
 
 mod args;
 mod bench;
+mod check;
 mod convert;
 mod devices;
 mod generate;
@@ -51,6 +52,7 @@ fn run(command: Command, terminal: &Terminal) -> Result<()> {
         Command::Generate(args) => generate::run(&args, terminal),
         Command::Convert(args) => convert::run(&args, terminal),
         Command::Inspect(args) => inspect::run(&args, terminal),
+        Command::Check(args) => check::run(&args, terminal),
         Command::Bench(args) => bench::run(&args, terminal),
         Command::Devices => devices::run(terminal),
         Command::Completions { shell } => {
@@ -78,7 +80,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     let error = match error.kind() {
         ClapKind::DisplayHelpOnMissingArgumentOrSubcommand => Error::bad_request("flagdit")
-            .expected("generate, convert, inspect, bench, devices or completions")
+            .expected("generate, convert, inspect, check, bench, devices or completions")
             .found("no command")
             .remedy("flagdit --help shows what there is"),
         _ => Error::bad_request(args::one_line(&error.render().to_string())),

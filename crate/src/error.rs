@@ -34,10 +34,12 @@ pub enum ErrorKind {
     OutOfMemory,
     /// The caller asked to stop.
     Aborted,
+    /// A model does not compute what a reference holds.
+    CheckFailed,
 }
 
 impl ErrorKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::BadRequest,
         Self::BadModel,
         Self::Integrity,
@@ -49,6 +51,7 @@ impl ErrorKind {
         Self::DeviceLost,
         Self::OutOfMemory,
         Self::Aborted,
+        Self::CheckFailed,
     ];
 
     /// The kind with this code.
@@ -70,12 +73,14 @@ impl ErrorKind {
             Self::DeviceLost => "device-lost",
             Self::OutOfMemory => "out-of-memory",
             Self::Aborted => "aborted",
+            Self::CheckFailed => "check-failed",
         }
     }
 
     /// The exit code of the command line program.
     pub fn exit_code(self) -> u8 {
         match self {
+            Self::CheckFailed => 1,
             Self::BadRequest => 2,
             Self::BadModel | Self::Integrity | Self::File | Self::Network => 3,
             Self::Unsupported | Self::WebgpuUnavailable | Self::DeviceLost => 4,

@@ -2,6 +2,8 @@
 #![warn(missing_docs)]
 
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
+pub mod check;
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod convert;
 #[cfg(feature = "engine")]
 pub mod decode;
@@ -17,6 +19,8 @@ pub mod model;
 #[cfg(feature = "engine")]
 pub mod nn;
 pub mod output;
+#[cfg(feature = "engine")]
+pub mod parts;
 #[cfg(feature = "engine")]
 pub mod pipeline;
 pub mod progress;

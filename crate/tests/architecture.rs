@@ -22,9 +22,9 @@ const ROWS: [&[&str]; 11] = [
     &["weights"],
     &["nn"],
     &["model", "text", "decode", "sampler"],
-    &["modality"],
+    &["modality", "parts"],
     &["output"],
-    &["pipeline", "convert"],
+    &["pipeline", "convert", "check"],
     &["wasm"],
 ];
 

@@ -35,7 +35,7 @@ fn lumina_pipelines_pictures_come_out_on_the_gpu() {
 fn check(most: i32, device: impl Fn() -> Device) {
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crate/tests/fixtures").join(CASE).join("pipeline");
     let folder = tempfile::tempdir().expect("a folder for temporary files");
-    let options = Options { quant: Quant::F32, recipe: None, config: None, text_encoder: None, vae: None };
+    let options = Options { quant: Quant::F32, recipe: None, config: None, text_encoder: None, vae: None, part: None };
     let stored = golden::tensors(&format!("{CASE}/io.safetensors"));
     for run in ["a", "b"] {
         let call = &json(&format!("{CASE}/config.json"))["runs"][run];

@@ -179,34 +179,50 @@ impl FlagDit {
         caption: &PreparedCaption,
         sequence: &Sequence,
     ) -> Tensor<4> {
-        let tokens = self.tokens(x.clone(), sequence); // [B, N, D]
-        let tokens = self.blocks(tokens, t.clone(), caption, sequence); // [B, N, pH·pW·Cout]
-        self.velocity(tokens, x, t, sequence)
+        let out = self.output(x.clone(), t.clone(), caption, sequence);
+        self.velocity(out, x, t, sequence)
     }
 
-    /// [`Self::forward`] for pictures of different sizes, each `[C, H, W]`: shorter sequences are padded on the
-    /// right, and padding is masked.
-    pub fn forward_list(&self, x: &[Tensor<3>], t: Tensor<1>, caption: &Caption) -> Vec<Tensor<3>> {
-        let device = t.device();
+    /// What leaves the network at x and t, `[B, Cout, H, W]`: of learn_sigma both halves of the channels.
+    pub fn output(&self, x: Tensor<4>, t: Tensor<1>, caption: &PreparedCaption, sequence: &Sequence) -> Tensor<4> {
+        let tokens = self.tokens(x, sequence); // [B, N, D]
+        self.unpatchified(self.blocks(tokens, t, caption, sequence), sequence)
+    }
+
+    /// [`Self::forward_prepared`] for pictures of different sizes, each `[C, H, W]`, in one batch.
+    pub fn forward_list(&self, x: &[Tensor<3>], t: Tensor<1>, caption: &PreparedCaption) -> Vec<Tensor<3>> {
+        if x.is_empty() {
+            return Vec::new();
+        }
+        let (tokens, mask, sequences) = self.batch(x);
+        let mut shared = sequences[0].clone();
+        let ropes: Vec<&Rope> = sequences.iter().map(|s| &s.rope).collect();
+        shared.rope = Rope::batch(&ropes, tokens.dims()[1]);
+        shared.bias = Some(mask_bias(mask));
+        let out = self.blocks(tokens, t.clone(), caption, &shared); // [B, longest, p·p·Cout]
+        let cut = |(row, s): (usize, &Sequence)| {
+            let tokens = out.clone().narrow(0, row, 1).narrow(1, 0, s.layout.tokens()); // [1, N, p·p·Cout]
+            let out = self.unpatchified(tokens, s);
+            self.velocity(out, x[row].clone().unsqueeze_dim(0), t.clone().narrow(0, row, 1), s).squeeze_dim::<3>(0)
+        };
+        sequences.iter().enumerate().map(cut).collect()
+    }
+
+    /// Pictures of different sizes, each `[C, H, W]`, as tokens `[B, N, D]`, shorter rows padded on the right; which of
+    /// these are no padding, `[B, N]`; and each picture's own sequence.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn batch(&self, x: &[Tensor<3>]) -> (Tensor<3>, Tensor<2>, Vec<Sequence>) {
         let sequence = |x: &Tensor<3>| {
             let [_, height, width] = x.dims();
-            self.sequence(LatentShape::picture(height, width), SequenceOptions::default(), &device)
+            self.sequence(LatentShape::picture(height, width), SequenceOptions::default(), &x.device())
         };
         let sequences: Vec<Sequence> = x.iter().map(sequence).collect();
         let longest = sequences.iter().map(|s| s.layout.tokens()).max().unwrap_or(0);
-        let (tokens, masks): (Vec<_>, Vec<_>) =
-            x.iter().zip(&sequences).map(|(x, s)| self.padded(x, s, longest)).unzip();
-        let Some(mut shared) = sequences.first().cloned() else { return Vec::new() };
-        let ropes: Vec<&Rope> = sequences.iter().map(|s| &s.rope).collect();
-        shared.rope = Rope::batch(&ropes, longest);
-        shared.bias = Some(mask_bias(Tensor::cat(masks, 0)));
-        let caption = self.prepare(caption);
-        let out = self.blocks(Tensor::cat(tokens, 0), t.clone(), &caption, &shared); // [B, longest, p·p·Cout]
-        let cut = |(row, s): (usize, &Sequence)| {
-            let tokens = out.clone().narrow(0, row, 1).narrow(1, 0, s.layout.tokens()); // [1, N, p·p·Cout]
-            self.velocity(tokens, x[row].clone().unsqueeze_dim(0), t.clone().narrow(0, row, 1), s).squeeze_dim::<3>(0)
-        };
-        sequences.iter().enumerate().map(cut).collect()
+        let (tokens, masks) = x.iter().zip(&sequences).map(|(x, s)| self.padded(x, s, longest)).unzip();
+        (Tensor::cat(tokens, 0), Tensor::cat(masks, 0), sequences)
     }
 
     /// The tokens of one picture, `[1, longest, D]`, and their mask, `[1, longest]`.
@@ -262,12 +278,16 @@ impl FlagDit {
         self.ends(sequence).1.forward(tokens, conditioning)
     }
 
-    /// Final tokens to the velocity at x and t; learn_sigma's second half of the channels is dropped.
-    fn velocity(&self, tokens: Tensor<3>, x: Tensor<4>, t: Tensor<1>, sequence: &Sequence) -> Tensor<4> {
+    /// Final tokens `[B, N, pH·pW·Cout]` to `[B, Cout, H, W]`.
+    fn unpatchified(&self, tokens: Tensor<3>, sequence: &Sequence) -> Tensor<4> {
         let TokenLayout { frames, rows, cols, .. } = sequence.layout;
-        let patch = self.patch(sequence);
         let patches = sequence.layout.remove(tokens); // [B, F·R·C, pH·pW·Cout]
-        let out = unpatchify(patches, frames * rows, cols, patch).narrow(1, 0, patch.channels);
+        unpatchify(patches, frames * rows, cols, self.patch(sequence))
+    }
+
+    /// The network's output to the velocity at x and t; learn_sigma's second half of the channels is dropped.
+    fn velocity(&self, out: Tensor<4>, x: Tensor<4>, t: Tensor<1>, sequence: &Sequence) -> Tensor<4> {
+        let out = out.narrow(1, 0, self.patch(sequence).channels);
         match self.predicts(sequence) {
             Prediction::Velocity => out,
             Prediction::Data => {

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{Desk, FILE, USAGE};
 
-fn fixture(path: &str) -> String {
+pub fn fixture(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crate/tests/fixtures").join(path).display().to_string()
 }
 
 /// The arguments of a conversion of Lumina-T2I's layout; more may follow.
-fn official<'a>(source: &'a str, text: &'a str, vae: &'a str) -> Vec<&'a str> {
+pub fn official<'a>(source: &'a str, text: &'a str, vae: &'a str) -> Vec<&'a str> {
     vec!["convert", source, "-o", "model", "--text-encoder", text, "--vae", vae, "--quiet"]
 }
 
-fn parts() -> [String; 3] {
+pub fn parts() -> [String; 3] {
     ["flag_dit_t2i/consolidated.00-of-01.safetensors", "text_llama", "vae/vae"].map(fixture)
 }
 

@@ -48,7 +48,7 @@ fn every_shell_has_completions() {
         assert!(script.contains("preview-every"), "{shell}");
     }
     assert!(desk.refusal(USAGE, &["completions", "ksh"]).contains("bash, elvish, fish, powershell, zsh"));
-    assert!(desk.refusal(USAGE, &[]).contains("generate, convert, inspect, bench, devices or completions"));
+    assert!(desk.refusal(USAGE, &[]).contains("generate, convert, inspect, check, bench, devices or completions"));
 }
 
 #[test]

@@ -6,9 +6,14 @@ use std::path::PathBuf;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
+/// Where a fixture lies.
+pub fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crate/tests/fixtures").join(name)
+}
+
 /// The bytes of a fixture's file.
-pub fn read(path: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crate/tests/fixtures").join(path);
+pub fn read(name: &str) -> Vec<u8> {
+    let path = path(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -1,9 +1,7 @@
-//! What the tests against upstream's fixtures share: reading them, the devices, and one report of all comparisons.
+//! What the tests against upstream's fixtures share: reading them, the devices, and how far a tensor may be off.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
+use flagdit::check::{Comparison, Reference, Report};
 use flagdit::weights::params::Params;
 
 mod devices;
@@ -42,81 +40,28 @@ pub fn software_gpu() -> Target {
     Target { name, device, is_gpu: true }
 }
 
-/// One fixture on one device. It remembers every tensor that was used and every comparison that failed.
-pub struct Case {
-    name: &'static str,
-    target: Target,
-    golden: BTreeMap<String, Stored>,
-    unused: RefCell<BTreeSet<String>>,
-    failures: RefCell<Vec<String>>,
+/// What upstream made, in the fixture `case`.
+pub fn reference(case: &str) -> Reference {
+    Reference::open(&golden::path(case)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-impl Case {
-    /// The fixture's `io.safetensors`.
-    pub fn new(name: &'static str, target: &Target) -> Self {
-        let golden = tensors(&format!("{name}/io.safetensors"));
-        let unused = RefCell::new(golden.keys().cloned().collect());
-        Self { name, target: target.clone(), golden, unused, failures: RefCell::default() }
-    }
-
-    pub fn device(&self) -> &Device {
-        &self.target.device
-    }
-
-    fn stored(&self, name: &str) -> &Stored {
-        self.unused.borrow_mut().remove(name);
-        self.golden.get(name).unwrap_or_else(|| panic!("{}: there is no tensor {name}", self.name))
-    }
-
-    /// A stored tensor on the device.
-    pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
-        let Stored { shape, values } = self.stored(name);
-        Tensor::from_data(TensorData::new(values.clone(), shape.clone()), self.device())
-    }
-
-    /// `found` against the stored tensor: on the CPU no number may be off by more than `tolerance`; on the GPU the whole
-    /// tensor by no more than [`GPU_RELATIVE`]. A tolerance of 0 asks for equality everywhere.
-    pub fn compare<const D: usize>(&self, name: &str, found: Tensor<D>, tolerance: f64) {
-        let expected = self.stored(name);
-        let shape = found.dims();
-        assert_eq!(shape.as_slice(), expected.shape, "{}: shape of {name}", self.name);
-        let found: Vec<f32> = found.into_data().iter::<f32>().collect();
-        let Errors { largest, relative } = errors(&found, &expected.values);
-        let is_close = match tolerance {
-            0.0 => largest == 0.0,
-            _ if self.target.is_gpu => relative <= GPU_RELATIVE,
-            _ => largest <= tolerance,
+/// Everything in the fixture must have been computed. On the CPU no number of a tensor may be off by more than its
+/// `tolerance`; on the GPU the whole tensor by no more than [`GPU_RELATIVE`]. A tolerance of 0 asks for equality everywhere.
+pub fn verify(case: &str, target: &Target, report: &Report, tolerance: impl Fn(&str) -> f64) {
+    let mut failures = Vec::new();
+    assert!(!report.comparisons.is_empty(), "{case}: nothing was compared");
+    for Comparison { name, largest, relative, .. } in &report.comparisons {
+        let (is_close, limit) = match tolerance(name) {
+            0.0 => (*largest == 0.0, "0".to_owned()),
+            _ if target.is_gpu => (*relative <= GPU_RELATIVE, format!("relative {GPU_RELATIVE:e}")),
+            most => (*largest <= most, format!("{most:e}")),
         };
         let line = format!("{name}: largest error {largest:.2e}, relative error {relative:.2e}");
-        println!("{} on {}: {line}", self.name, self.target.name);
+        println!("{case} on {}: {line}", target.name);
         if !is_close {
-            let limit =
-                if self.target.is_gpu { format!("relative {GPU_RELATIVE:e}") } else { format!("{tolerance:e}") };
-            self.failures.borrow_mut().push(format!("{line}; at most {limit}"));
+            failures.push(format!("{line}; at most {limit}"));
         }
     }
-
-    /// Ends the case: every comparison must have held, and nothing in the fixture may have been passed over.
-    pub fn finish(self) {
-        let Self { name, target, failures, unused, .. } = self;
-        let failures = failures.into_inner();
-        assert!(failures.is_empty(), "{name} on {}:\n{}", target.name, failures.join("\n"));
-        assert!(unused.borrow().is_empty(), "{name}: never looked at {:?}", unused.borrow());
-    }
-}
-
-struct Errors {
-    largest: f64,
-    relative: f64,
-}
-
-fn errors(found: &[f32], expected: &[f32]) -> Errors {
-    let difference = |(a, b): (&f32, &f32)| f64::from(*a) - f64::from(*b);
-    let norm = |squares: &mut dyn Iterator<Item = f64>| squares.map(|x| x * x).sum::<f64>().sqrt();
-    // NaN must win, which f64::max does not let it.
-    let larger = |a: f64, b: f64| if b > a || b.is_nan() { b } else { a };
-    let largest = found.iter().zip(expected).map(|pair| difference(pair).abs()).fold(0.0, larger);
-    let of_difference = norm(&mut found.iter().zip(expected).map(difference));
-    let of_expected = norm(&mut expected.iter().map(|x| f64::from(*x)));
-    Errors { largest, relative: of_difference / of_expected.max(f64::MIN_POSITIVE) }
+    assert!(failures.is_empty(), "{case} on {}:\n{}", target.name, failures.join("\n"));
+    assert!(report.not_computed.is_empty(), "{case}: nothing computes {:?}", report.not_computed);
 }
