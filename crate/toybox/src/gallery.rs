@@ -139,7 +139,7 @@ impl Gallery {
                 let mut table = video::Table::default();
                 let add = |e: &video::VideoExpectation, output: &Output| {
                     let measured = video::measure(&pixels(output), e.size[0], e.size[1]);
-                    table.add(e, &video::score(&measured, e));
+                    table.add(e, &measured);
                 };
                 let request = |e: &video::VideoExpectation| sized(Request::video(&e.caption, e.frames), e.size);
                 self.each(lines::read(list)?, count, request, add).await?;

@@ -16,8 +16,11 @@ const AROUND: f32 = 240.0;
 const RESIZED: f32 = 1.4;
 /// How often a blinking object must vanish.
 const VANISHED: usize = 2;
-/// How far a spinning object must turn between frames, in degrees: typically, for single frames may mislead.
+/// How far a spinning object must turn between frames, in degrees: on the whole, for single frames may mislead.
 const TURNED: f32 = 7.0;
+/// How much the turns between frames must be alike to make a spin, where equal ones are 1 and random ones about a third:
+/// an outline that wavers turns to and fro.
+const STEADY: f32 = 0.6;
 
 /// All that an object of this shape does, and where it moves to, if it moves. Nothing: "still".
 pub fn motions(track: &Track, shape: &str) -> (Vec<&'static str>, Option<&'static str>) {
@@ -108,14 +111,17 @@ fn resized(seen: &[&Sighting]) -> f32 {
     }
 }
 
-/// The typical turn between two frames is larger than what uncertain edges make up.
+/// The turns from frame to frame are about the same, and not the small ones that uncertain edges make up.
 fn spins(seen: &[&Sighting], shape: &str) -> bool {
     let Some(fold) = symmetry(shape) else { return false };
-    let angles: Vec<f32> = seen.iter().map(|sighting| sighting.angle(fold)).collect();
-    let turn = |pair: &[f32]| wrapped(pair[1] - pair[0], 360.0 / fold as f32).abs();
-    let mut turns: Vec<f32> = angles.windows(2).map(turn).collect();
-    turns.sort_by(f32::total_cmp);
-    turns.get(turns.len() / 2).is_some_and(|&typical| typical > TURNED)
+    let turns: Vec<(f32, f32)> = seen
+        .windows(2)
+        .map(|pair| (fold as f32 * (pair[1].angle(fold) - pair[0].angle(fold))).to_radians().sin_cos())
+        .collect();
+    // The circular mean: turns of a fold-th of a circle are none.
+    let (sin, cos) = turns.iter().fold((0.0, 0.0), |sum, turn| (sum.0 + turn.0, sum.1 + turn.1));
+    let steadiness = sin.hypot(cos) / turns.len().max(1) as f32;
+    steadiness > STEADY && sin.atan2(cos).to_degrees().abs() / fold as f32 > TURNED
 }
 
 /// In how many parts of a turn a shape nearly repeats itself; nothing if all turns look alike.

@@ -1,10 +1,11 @@
 //! Adds verdicts up.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::{Verdict, VideoExpectation};
+use super::{Verdict, VideoExpectation, VideoMeasurement, score};
 use crate::judge::table::{Tally, markdown};
 
 /// The tallies of a set of clips, attribute by attribute.
@@ -45,11 +46,16 @@ pub struct Table {
     pub others: Row,
     /// Combinations that were never trained on.
     pub held_out: Row,
+    /// What was asked for → what was seen → how often.
+    pub motions: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
 impl Table {
     /// Counts one clip in.
-    pub fn add(&mut self, expectation: &VideoExpectation, verdict: &Verdict) {
+    pub fn add(&mut self, expectation: &VideoExpectation, measurement: &VideoMeasurement) {
+        let verdict = &score(measurement, expectation);
+        let seen = self.motions.entry(expectation.motions.join(" and ")).or_default();
+        *seen.entry(measurement.motions.join(" and ")).or_default() += 1;
         self.overall.add(verdict);
         let part = match (&expectation.direction, expectation.motions.len()) {
             (None, _) => &mut self.others,
@@ -74,6 +80,10 @@ impl fmt::Display for Table {
             line("other motions", &self.others),
             line("held out", &self.held_out),
         ];
-        markdown(f, &["clips", "colour", "shape", "motion", "direction", "background"], &lines)
+        markdown(f, &["clips", "colour", "shape", "motion", "direction", "background"], &lines)?;
+        self.motions.iter().try_for_each(|(wanted, seen)| {
+            let seen: Vec<String> = seen.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            writeln!(f, "{wanted}: {}", seen.join(", "))
+        })
     }
 }
