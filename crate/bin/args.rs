@@ -88,6 +88,10 @@ pub struct GenerateArgs {
     /// auto (a real GPU if there is one, else the CPU), gpu, gpu:N or cpu
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: String,
+    /// How many gigabytes (10^9 bytes) the device may take; what is free, or 4 of a GPU, if absent. Networks that do not
+    /// fit together are loaded one after the other
+    #[arg(long, value_name = "GB", value_parser = memory)]
+    pub memory: Option<u64>,
     /// Write FILE.preview.png after every N steps; it is removed at the end
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub preview_every: usize,
@@ -151,6 +155,16 @@ pub struct ConvertArgs {
 pub struct InspectArgs {
     /// A model folder, its manifest.json, or a PNG file
     pub path: PathBuf,
+    /// What a picture of this size would take: bytes to download, memory of each stage, and what the device cannot do. The
+    /// manifest is all that is read
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub plan: Option<Size>,
+    /// The device to plan for: auto, gpu, gpu:N or cpu
+    #[arg(long, value_name = "D", default_value = "auto", requires = "plan")]
+    pub device: String,
+    /// How many gigabytes it has, if that is known better
+    #[arg(long, value_name = "GB", value_parser = memory, requires = "plan")]
+    pub memory: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -210,6 +224,12 @@ fn size(text: &str) -> Result<Size, String> {
     let sides = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
     let (width, height) = sides.ok_or("expected WIDTHxHEIGHT in pixels, as in 64x64")?;
     Ok(Size { width, height })
+}
+
+/// Gigabytes as bytes.
+fn memory(text: &str) -> Result<u64, String> {
+    let gigabytes = text.parse::<f64>().ok().filter(|gigabytes| (0.001..=1e6).contains(gigabytes));
+    gigabytes.map(|gigabytes| (gigabytes * 1e9) as u64).ok_or_else(|| "expected gigabytes, as in 6 or 0.5".to_owned())
 }
 
 fn transition(text: &str) -> Result<Transition, String> {

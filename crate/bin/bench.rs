@@ -33,7 +33,7 @@ pub fn run(args: &BenchArgs, terminal: &Terminal) -> Result<()> {
     request.check()?;
     let folder = model::find(args.model.as_deref())?;
     pollster::block_on(async {
-        let (pipeline, load_ms) = generate::open(&folder, &args.device, terminal).await?;
+        let (pipeline, load_ms) = generate::open(&folder, &args.device, None, terminal).await?;
         let mut progress = Progress::new(terminal);
         progress.begin("once to warm up".into());
         let first = measure(&pipeline, &request).await?;

@@ -26,7 +26,7 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let Plan { jobs, from } = jobs::plan(args)?;
     let folder = model::find(args.model.as_deref())?;
     pollster::block_on(async {
-        let (pipeline, _) = open(&folder, &args.device, terminal).await?;
+        let (pipeline, _) = open(&folder, &args.device, args.memory, terminal).await?;
         if let Some((picture, recorded)) = from {
             compare(&picture, &recorded, &pipeline, terminal)?;
         }
@@ -40,11 +40,12 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     })
 }
 
-/// Opens the model in `folder` on the device of that name; also how many milliseconds the model took. A GPU that `auto`
-/// chose and that fails is passed over for the CPU, with a warning.
-pub async fn open(folder: &Path, name: &str, terminal: &Terminal) -> Result<(Pipeline, f64)> {
+/// Opens the model in `folder` on the device of that name, which may take so many bytes; also how many milliseconds the
+/// model took. A GPU that `auto` chose and that fails is passed over for the CPU, with a warning.
+pub async fn open(folder: &Path, name: &str, memory: Option<u64>, terminal: &Terminal) -> Result<(Pipeline, f64)> {
     let mut progress = Progress::new(terminal);
-    let device = Device::parse(name).await?;
+    let within = |device: Device| memory.map_or(device.clone(), |memory| device.within(memory));
+    let device = within(Device::parse(name).await?);
     if let Some(warning) = device.warning() {
         progress.aside(|| terminal.warning(warning))?;
     }
@@ -54,7 +55,7 @@ pub async fn open(folder: &Path, name: &str, terminal: &Terminal) -> Result<(Pip
     let pipeline = match Pipeline::open(model::source(folder), device).await {
         Err(error) if is_choice && error.kind().exit_code() == ErrorKind::DeviceLost.exit_code() => {
             progress.aside(|| terminal.warning(&format!("{error}; using the CPU instead")))?;
-            Pipeline::open(model::source(folder), Device::cpu()).await?
+            Pipeline::open(model::source(folder), within(Device::cpu())).await?
         }
         opened => opened?,
     };

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use flagdit::error::Result;
+use flagdit::error::{Error, Result};
 use flagdit::output::{self, Recorded};
+use flagdit::plan::{Blueprint, Plan, megabytes};
 use flagdit::weights::manifest::{Component, Frames, Manifest};
 use flagdit::weights::{MANIFEST, Reader};
+use flagdit::{Device, Request};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::InspectArgs;
+use crate::args::{InspectArgs, Size};
 use crate::model;
 use crate::progress_bar::{Progress, Unit};
 use crate::terminal::Terminal;
@@ -19,11 +21,45 @@ use crate::terminal::Terminal;
 pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     let path = &args.path;
     let is_manifest = path.file_name().is_some_and(|name| name == MANIFEST);
+    if let Some(size) = args.plan {
+        let manifest = if is_manifest { path.clone() } else { path.join(MANIFEST) };
+        return plan(&manifest, size, args, terminal);
+    }
     match path.parent().filter(|_| is_manifest) {
         Some(folder) if folder.as_os_str().is_empty() => self::folder(Path::new("."), terminal),
         Some(folder) => self::folder(folder, terminal),
         None if path.is_file() => picture(path, terminal),
         None => self::folder(path, terminal),
+    }
+}
+
+/// What a picture of this size would take, told from the manifest alone.
+fn plan(manifest: &Path, size: Size, args: &InspectArgs, terminal: &Terminal) -> Result<()> {
+    let text = std::fs::read(manifest).map_err(|error| Error::file(manifest.display(), &error))?;
+    let blueprint = Blueprint::parse(&text)?;
+    let settings = blueprint.settings(&Request::image("a", size.width, size.height))?;
+    let device = pollster::block_on(Device::parse(&args.device))?;
+    let device = args.memory.map_or(device.clone(), |memory| device.within(memory));
+    let plan = Plan::new(&blueprint, &settings, device.capacity())?;
+    if terminal.is_json() {
+        return terminal.print(&json!({ "type": "plan", "device": device.name(), "plan": plan }).to_string());
+    }
+    let line =
+        |name: &str, bytes: u64, more: &str| terminal.print(&row(name, &format!("{} MB{more}", megabytes(bytes))));
+    line("download", plan.download, "")?;
+    terminal.print(&row("tokens", &plan.tokens.to_string()))?;
+    for stage in &plan.stages {
+        let more = format!(": {} of weights, {} to work with", megabytes(stage.weights), megabytes(stage.working));
+        line(stage.stage.name(), stage.bytes(), &more)?;
+    }
+    let order = if plan.stays_loaded { ", all networks together" } else { ", one network after the other" };
+    line("peak", plan.peak, order)?;
+    line("largest", plan.largest.bytes, &format!(", {}", plan.largest.name))?;
+    let how = if plan.capacity.is_known { "" } else { ", assumed: GPUs do not tell" };
+    line("device", plan.capacity.memory, &format!(" of {}{how}", device.name()))?;
+    match plan.obstacles.as_slice() {
+        [] => terminal.print(&row("verdict", "it fits")),
+        obstacles => obstacles.iter().try_for_each(|obstacle| terminal.print(&row("obstacle", obstacle))),
     }
 }
 

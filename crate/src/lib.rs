@@ -23,6 +23,8 @@ pub mod output;
 pub mod parts;
 #[cfg(feature = "engine")]
 pub mod pipeline;
+#[cfg(feature = "engine")]
+pub mod plan;
 pub mod progress;
 pub mod quant;
 pub mod request;

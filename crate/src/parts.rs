@@ -5,7 +5,6 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     decode::{
-        griffin_lim::GriffinLim,
         mel::MelConfig,
         vae::{AutoencoderKl, VaeConfig},
     },
@@ -18,7 +17,7 @@ use crate::{
     },
     weights::{
         Reader,
-        manifest::{Component, Sizes},
+        manifest::{Component, Manifest, Sizes},
         params::Params,
     },
 };
@@ -40,8 +39,8 @@ const COLOURS: usize = 3;
 /// # Errors
 ///
 /// `bad-model` if there is none, it is of another architecture, or it cannot be built; so for the others.
-pub fn text_config(reader: &Reader) -> Result<LanguageModelConfig> {
-    let text: LanguageModelConfig = config(reader, TEXT, &["llama", "gemma"])?;
+pub fn text_config(manifest: &Manifest) -> Result<LanguageModelConfig> {
+    let text: LanguageModelConfig = config(manifest, TEXT, &["llama", "gemma"])?;
     text.check().map(|()| text)
 }
 
@@ -50,8 +49,8 @@ pub fn text_config(reader: &Reader) -> Result<LanguageModelConfig> {
 /// # Errors
 ///
 /// As [`text_config`].
-pub fn denoiser_config(reader: &Reader) -> Result<FlagDitConfig> {
-    let denoiser: FlagDitConfig = config(reader, DENOISER, &["flag-dit", "next-dit"])?;
+pub fn denoiser_config(manifest: &Manifest) -> Result<FlagDitConfig> {
+    let denoiser: FlagDitConfig = config(manifest, DENOISER, &["flag-dit", "next-dit"])?;
     denoiser.check().map(|()| denoiser)
 }
 
@@ -60,8 +59,8 @@ pub fn denoiser_config(reader: &Reader) -> Result<FlagDitConfig> {
 /// # Errors
 ///
 /// As [`text_config`].
-pub fn autoencoder_config(reader: &Reader) -> Result<VaeConfig> {
-    let vae: VaeConfig = config(reader, IMAGE_DECODER, &["autoencoder-kl"])?;
+pub fn autoencoder_config(manifest: &Manifest) -> Result<VaeConfig> {
+    let vae: VaeConfig = config(manifest, IMAGE_DECODER, &["autoencoder-kl"])?;
     vae.check().map(|()| vae)
 }
 
@@ -72,7 +71,7 @@ pub fn autoencoder_config(reader: &Reader) -> Result<VaeConfig> {
 ///
 /// Those of [`text_config`], and of reading its tensors.
 pub async fn text(reader: &Reader, device: &Device, moved: &mut dyn FnMut(u64)) -> Result<LanguageModel> {
-    let config = text_config(reader)?;
+    let config = text_config(reader.manifest())?;
     let shape = reader.manifest().tensors.get(TABLE).map(|table| table.shape.as_slice());
     let wanted = [config.vocab_size, config.hidden_size];
     if shape != Some(&wanted) {
@@ -88,7 +87,7 @@ pub async fn text(reader: &Reader, device: &Device, moved: &mut dyn FnMut(u64)) 
 ///
 /// As [`text`].
 pub async fn denoiser(reader: &Reader, device: &Device, moved: &mut dyn FnMut(u64)) -> Result<FlagDit> {
-    FlagDit::new(&denoiser_config(reader)?, &Params::load(reader, DENOISER, device, moved).await?)
+    FlagDit::new(&denoiser_config(reader.manifest())?, &Params::load(reader, DENOISER, device, moved).await?)
 }
 
 /// The decoder of pictures on `device`.
@@ -97,7 +96,10 @@ pub async fn denoiser(reader: &Reader, device: &Device, moved: &mut dyn FnMut(u6
 ///
 /// As [`text`].
 pub async fn autoencoder(reader: &Reader, device: &Device, moved: &mut dyn FnMut(u64)) -> Result<AutoencoderKl> {
-    AutoencoderKl::new(&autoencoder_config(reader)?, &Params::load(reader, IMAGE_DECODER, device, moved).await?)
+    AutoencoderKl::new(
+        &autoencoder_config(reader.manifest())?,
+        &Params::load(reader, IMAGE_DECODER, device, moved).await?,
+    )
 }
 
 /// The tokenizer of the text encoder; its rules stand beside the encoder's configuration, under `prompt`.
@@ -107,7 +109,7 @@ pub async fn autoencoder(reader: &Reader, device: &Device, moved: &mut dyn FnMut
 /// `bad-model` if there is none, or it does not fit the encoder's vocabulary.
 pub async fn tokenizer(reader: &Reader) -> Result<Tokenizer> {
     let subject = "components.text";
-    let component = component(reader, TEXT)?;
+    let component = component(reader.manifest(), TEXT)?;
     let path = component
         .tokenizer
         .as_deref()
@@ -118,28 +120,28 @@ pub async fn tokenizer(reader: &Reader) -> Result<Tokenizer> {
             .expected("the rules of a tokenizer")
             .found(error.to_string())
     })?;
-    Tokenizer::new(&reader.file(path).await?, rules, text_config(reader)?.vocab_size)
+    Tokenizer::new(&reader.file(path).await?, rules, text_config(reader.manifest())?.vocab_size)
 }
 
-/// What makes sound of spectrograms, which the denoiser must know by the same bands; nothing where a model has no sound.
+/// The spectrograms that a model makes sound of, which its denoiser must know by the same bands; nothing where it has no
+/// sound.
 ///
 /// # Errors
 ///
 /// As [`text_config`].
-pub fn sound(reader: &Reader) -> Result<Option<(MelConfig, GriffinLim)>> {
-    if !reader.manifest().components.named().any(|(name, _)| name == AUDIO_DECODER) {
+pub fn mel_config(manifest: &Manifest) -> Result<Option<MelConfig>> {
+    if !manifest.components.named().any(|(name, _)| name == AUDIO_DECODER) {
         return Ok(None);
     }
-    let mel: MelConfig = config(reader, AUDIO_DECODER, &["griffin-lim"])?;
+    let mel: MelConfig = config(manifest, AUDIO_DECODER, &["griffin-lim"])?;
     mel.check()?;
-    let bands = denoiser_config(reader)?.audio.map(|audio| audio.bands);
+    let bands = denoiser_config(manifest)?.audio.map(|audio| audio.bands);
     if bands != Some(mel.bands) {
         return Err(Error::bad_model("denoiser audio.bands and decoder bands")
             .expected("equal numbers")
             .found(format!("{} and {}", bands.map_or("none".to_owned(), |bands| bands.to_string()), mel.bands)));
     }
-    let griffin_lim = GriffinLim::new(&mel)?;
-    Ok(Some((mel, griffin_lim)))
+    Ok(Some(mel))
 }
 
 /// Refuses networks that each are possible and do not belong together.
@@ -179,8 +181,8 @@ pub fn belong_together(
 }
 
 /// A component of the manifest.
-fn component<'a>(reader: &'a Reader, name: &str) -> Result<&'a Component> {
-    let components = &reader.manifest().components;
+fn component<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a Component> {
+    let components = &manifest.components;
     components.named().find_map(|(its_name, component)| (its_name == name).then_some(component)).ok_or_else(|| {
         let names: Vec<String> = components.named().map(|(name, _)| name).collect();
         Error::bad_model("components")
@@ -191,8 +193,8 @@ fn component<'a>(reader: &'a Reader, name: &str) -> Result<&'a Component> {
 }
 
 /// A component's configuration, if its architecture is one that is built here.
-fn config<T: DeserializeOwned>(reader: &Reader, name: &str, architectures: &[&str]) -> Result<T> {
-    let component = component(reader, name)?;
+fn config<T: DeserializeOwned>(manifest: &Manifest, name: &str, architectures: &[&str]) -> Result<T> {
+    let component = component(manifest, name)?;
     let architecture = &component.architecture;
     if !architectures.contains(&architecture.as_str()) {
         return Err(Error::bad_model(format!("components.{name}.architecture"))

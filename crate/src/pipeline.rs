@@ -8,10 +8,13 @@ use futures_core::Stream;
 use web_time::Instant;
 
 use crate::{
+    decode::griffin_lim::GriffinLim,
     device::Device,
     error::Result,
     kernels,
     model::Caption,
+    parts,
+    plan::{Blueprint, Plan},
     progress::{Event, LoadProgress, Output, Settings, Stage, Timings},
     request::Request,
     sampler::{
@@ -21,34 +24,39 @@ use crate::{
     text::{
         embeddings::{Gathered, gather},
         language_model::batch_ids,
-        tokenizer::Encoded,
+        tokenizer::{Encoded, Tokenizer},
     },
     weights::{ByteSource, Reader, manifest::Manifest},
 };
 
+mod networks;
 mod output;
-mod parts;
 mod run;
-mod settings;
 mod warm_up;
 
-use parts::Parts;
+use networks::Networks;
 
 /// A model on a device, ready to generate.
 pub struct Pipeline {
     reader: Reader,
+    blueprint: Blueprint,
     device: Device,
-    parts: Parts,
+    tokenizer: Tokenizer,
+    griffin_lim: Option<GriffinLim>,
+    networks: Networks,
+    /// The last prompts with their features: the next picture often has the same.
+    encoded: RefCell<Option<(Vec<Vec<u32>>, Caption)>>,
 }
 
 impl Pipeline {
-    /// Reads the model from `source`, checks it and moves it to `device`.
+    /// Reads the model from `source`, checks it and moves it to `device`. Networks that do not fit there together
+    /// ([`Plan`]) are moved when they are needed, each in the place of the last.
     ///
     /// # Errors
     ///
     /// `bad-model`, `integrity` or `file` that name what was expected and what was found.
     ///
-    /// On a GPU also `unsupported`, if its driver computes something else than the CPU ([`kernels::check`]).
+    /// `out-of-memory` where a network alone is known not to fit; on a GPU also `unsupported`, if its driver computes something else than the CPU ([`kernels::check`]).
     pub async fn open(source: impl ByteSource + 'static, device: Device) -> Result<Self> {
         Self::open_with(source, device, &mut |_| {}).await
     }
@@ -65,8 +73,21 @@ impl Pipeline {
     ) -> Result<Self> {
         let reader = Reader::open(Rc::new(source)).await?;
         kernels::check(device.burn()).await?;
-        let parts = Parts::load(&reader, device.burn(), progress).await?;
-        Ok(Self { reader, device, parts })
+        let blueprint = Blueprint::new(reader.manifest(), reader.identity())?;
+        let tokenizer = parts::tokenizer(&reader).await?;
+        let griffin_lim = blueprint.mel.as_ref().map(GriffinLim::new).transpose()?;
+        let plan = Plan::new(&blueprint, &blueprint.typical()?, device.capacity())?;
+        plan.refuse()?;
+        let networks = match plan.stays_loaded {
+            true => Networks::all(&reader, &device, &plan, progress).await?,
+            false => Networks::none(),
+        };
+        Ok(Self { reader, blueprint, device, tokenizer, griffin_lim, networks, encoded: RefCell::new(None) })
+    }
+
+    /// What the manifest says, understood.
+    pub fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
     }
 
     /// The model's manifest.
@@ -84,13 +105,22 @@ impl Pipeline {
         &self.device
     }
 
+    /// The request with the manifest's defaults filled in.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Blueprint::settings`].
+    pub fn settings(&self, request: &Request) -> Result<Settings> {
+        self.blueprint.settings(request)
+    }
+
     /// Tokens of the denoiser's sequence for these settings.
     ///
     /// # Errors
     ///
-    /// `bad-request` for settings that [`Self::settings`] did not make.
+    /// Those of [`Blueprint::tokens`].
     pub fn tokens(&self, settings: &Settings) -> Result<usize> {
-        Ok(self.parts.denoiser.layout(self.shape(settings)?).tokens())
+        self.blueprint.tokens(settings)
     }
 
     /// Floating point operations of one solver step of the denoiser ([`crate::model::FlagDitConfig::flops`]); dopri5 is
@@ -104,7 +134,7 @@ impl Pipeline {
         let (rows, caption_tokens) = (prompts.len(), prompts.iter().map(Vec::len).max().unwrap_or(0));
         let rows = if self.guidance(settings).needs_unconditional() { rows } else { rows - 1 };
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
-        Ok(evaluations as f64 * self.parts.denoiser.config().flops(rows, self.tokens(settings)?, caption_tokens))
+        Ok(evaluations as f64 * self.blueprint.denoiser.flops(rows, self.tokens(settings)?, caption_tokens))
     }
 
     /// Generates, event after event; the last one is [`Event::Done`]. Dropping the stream stops the work within one
@@ -118,11 +148,13 @@ impl Pipeline {
     pub fn generate_from(&self, request: Request, noise: Option<Vec<f32>>) -> impl Stream<Item = Result<Event>> + '_ {
         try_stream! {
             let settings = self.settings(&request)?;
+            let plan = Plan::new(&self.blueprint, &settings, self.device.capacity())?;
+            plan.refuse()?;
             let mut timings = Timings::default();
 
             yield Event::Stage(Stage::Encode);
             let start = Instant::now();
-            let (caption, cut) = self.encode(&settings).await?;
+            let (caption, cut) = self.encode(&settings, &plan).await?;
             for warning in cut {
                 yield Event::Warning(warning);
             }
@@ -130,12 +162,12 @@ impl Pipeline {
 
             yield Event::Stage(Stage::Sample);
             let start = Instant::now();
-            let shape = self.shape(&settings)?;
+            let shape = self.blueprint.shape(&settings)?;
             let noise = match noise {
                 Some(values) => self.given_noise(shape, values)?,
                 None => self.noise(shape, settings.seed),
             };
-            let run = self.run(&settings, shape, caption)?;
+            let run = self.run(&settings, shape, caption, &plan).await?;
             let grid = self.grid(&settings);
             let kind: SolverKind = settings.solver.parse()?;
             let mut solver = Solver::new(kind, grid.clone(), Tolerance::default(), noise)?;
@@ -154,15 +186,16 @@ impl Pipeline {
                 if request.preview_every > 0 && (step + 1) % request.preview_every == 0 && step + 1 < settings.steps {
                     let last = seen.take();
                     if let Some((x, v, t)) = last {
-                        yield Event::Preview(self.pictures(x + v * (1.0 - t), &settings).await?);
+                        yield Event::Preview(self.pictures(x + v * (1.0 - t), &settings, &plan).await?);
                     }
                 }
             }
             timings.sample_ms = milliseconds(start);
+            drop(run);
 
             yield Event::Stage(Stage::Decode);
             let start = Instant::now();
-            let frames = self.pictures(solver.x().clone(), &settings).await?;
+            let frames = self.pictures(solver.x().clone(), &settings, &plan).await?;
             let waveform = self.waveform(solver.x().clone(), &settings).await?;
             timings.decode_ms = milliseconds(start);
             yield Event::Done(Box::new(Output { kind: settings.kind, frames, waveform, settings, timings }));
@@ -170,13 +203,19 @@ impl Pipeline {
     }
 
     /// The features of [`Self::prompts`], and what was cut.
-    async fn encode(&self, settings: &Settings) -> Result<(Caption, Vec<String>)> {
+    async fn encode(&self, settings: &Settings, plan: &Plan) -> Result<(Caption, Vec<String>)> {
         let (prompts, warnings) = self.prompts(settings)?;
+        if let Some((_, caption)) = self.encoded.borrow().as_ref().filter(|(of, _)| *of == prompts) {
+            return Ok((caption.clone(), warnings));
+        }
+        let text = self.text(plan).await?;
         let device = self.device.burn();
         let Gathered { table, ids } = gather(&self.reader, &prompts, device).await?;
         // Padding may be any row: nothing that is made of it is looked at.
         let (ids, mask) = batch_ids(&ids, 0, device);
-        Ok((Caption { features: self.parts.text.forward_from(table, ids), mask }, warnings))
+        let caption = Caption { features: text.forward_from(table, ids), mask };
+        self.encoded.replace(Some((prompts, caption.clone())));
+        Ok((caption, warnings))
     }
 
     /// The ids of the prompts (the transitions' behind the first) and of the negative prompt, and what was cut. Before
@@ -188,7 +227,7 @@ impl Pipeline {
         let prefix = sampling.and_then(|sampling| sampling.prompt_prefix.as_deref()).unwrap_or_default();
         let later = settings.transitions.iter().map(|transition| ("prompt of a transition", &transition.prompt));
         let prompts = std::iter::once(("prompt", &settings.prompt)).chain(later);
-        let tokenizer = &self.parts.tokenizer;
+        let tokenizer = &self.tokenizer;
         let mut add = |name: &str, encoded: Encoded| {
             if let Some(cut) = encoded.cut {
                 let most = encoded.ids.len();

@@ -19,6 +19,15 @@ pub enum Stage {
 impl Stage {
     /// How many there are.
     pub const COUNT: u64 = 3;
+
+    /// As events spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encode => "encode",
+            Self::Sample => "sample",
+            Self::Decode => "decode",
+        }
+    }
 }
 
 /// The parts of opening a model, in the order in which each of its tensors meets them; `Compile` comes once, at the end.

@@ -23,7 +23,7 @@ const ROWS: [&[&str]; 11] = [
     &["nn"],
     &["model", "text", "decode", "sampler"],
     &["modality", "parts"],
-    &["output"],
+    &["output", "plan"],
     &["pipeline", "convert", "check"],
     &["wasm"],
 ];

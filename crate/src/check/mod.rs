@@ -63,7 +63,7 @@ pub async fn check(reader: &Reader, reference: &Reference, component: Option<&st
                 let model = parts::autoencoder(reader, device, &mut moved).await?;
                 match reference.runs() {
                     Some(_) => lumina_pipeline::autoencoder(&comparing, &model)?,
-                    None => autoencoder::check(&comparing, &model, &parts::autoencoder_config(reader)?)?,
+                    None => autoencoder::check(&comparing, &model, &parts::autoencoder_config(reader.manifest())?)?,
                 }
             }
             other => unreachable!("a reference covers components that are known, not {other}"),

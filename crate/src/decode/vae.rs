@@ -48,6 +48,13 @@ impl VaeConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
+    /// Bytes of the decoder's largest layer for a picture of this size: the channels of the second resolution, brought up
+    /// to the first.
+    pub fn largest(&self, height: usize, width: usize) -> u64 {
+        let channels = self.block_out_channels.iter().take(2).copied().max().unwrap_or(0);
+        (channels * height * width * size_of::<f32>()) as u64
+    }
+
     /// Refuses what cannot be built, before anything is allocated for it.
     ///
     /// # Errors

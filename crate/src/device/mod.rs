@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind, Result};
 
 mod adapter;
+mod capacity;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(not(feature = "gpu"))]
@@ -16,6 +17,7 @@ mod gpu;
 
 use adapter::Adapter;
 pub use adapter::{Abilities, Kind};
+pub use capacity::Capacity;
 use gpu::adapters;
 
 /// One device of this machine.
@@ -67,6 +69,7 @@ pub struct Device {
     name: String,
     kind: Kind,
     warning: Option<String>,
+    capacity: Capacity,
 }
 
 impl Device {
@@ -86,7 +89,13 @@ impl Device {
 
     /// The CPU, through Burn's Flex backend.
     pub fn cpu() -> Self {
-        Self { burn: burn::tensor::Device::flex(), name: cpu_name(), kind: Kind::Cpu, warning: None }
+        Self {
+            burn: burn::tensor::Device::flex(),
+            name: cpu_name(),
+            kind: Kind::Cpu,
+            warning: None,
+            capacity: Capacity::cpu(),
+        }
     }
 
     /// GPU number `index` of [`list`], or the first; a software adapter too, with a warning.
@@ -134,7 +143,20 @@ impl Device {
 
     async fn open(adapter: &Adapter) -> Result<Self> {
         let burn = adapter.open().await?;
-        Ok(Self { burn, name: adapter.name.clone(), kind: adapter.kind, warning: None })
+        let Abilities { max_buffer, max_binding, .. } = adapter.abilities;
+        let capacity = Capacity::gpu(max_buffer, max_binding);
+        Ok(Self { burn, name: adapter.name.clone(), kind: adapter.kind, warning: None, capacity })
+    }
+
+    /// The same device with so many bytes of memory, instead of what the system tells or is assumed.
+    pub fn within(mut self, memory: u64) -> Self {
+        self.capacity = self.capacity.within(memory);
+        self
+    }
+
+    /// How much it can hold.
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
     }
 
     /// As Burn knows it.

@@ -30,6 +30,12 @@ impl QuantMatrix {
         matches!(format, Format::Q4B32 | Format::Q8B32)
     }
 
+    /// Bytes that `[rows, cols]` take on the device; 0 if the format is not taken.
+    pub fn bytes(rows: usize, cols: usize, format: Format) -> u64 {
+        let words = |layout: Layout| (layout.words() + layout.scales()) * size_of::<u32>();
+        Layout::new(rows, cols, format).ok().filter(|_| Self::takes(format)).map_or(0, words) as u64
+    }
+
     /// Moves `[rows, cols]` to the device, codes as they are.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{LatentShape, TokenLayout};
 use crate::error::{Error, Result};
 
 /// Constructor arguments. `model.md` §1.1 lists the released ones.
@@ -191,6 +192,26 @@ impl FlagDitConfig {
     /// Values that leave the final layer for a patch.
     pub fn out_values(&self, patch: Patch) -> usize {
         if self.learn_sigma { 2 * patch.values() } else { patch.values() }
+    }
+
+    /// The tokens of a latent of this shape, in their order. Sound is one line without separators.
+    pub fn layout(&self, shape: LatentShape) -> TokenLayout {
+        match shape {
+            LatentShape::Frames { frames, height, width } => TokenLayout {
+                frames,
+                rows: height / self.patch_size,
+                cols: width / self.patch_size,
+                nextline: self.nextline,
+                nextframe: self.nextframe,
+            },
+            LatentShape::Spectrogram { frames } => TokenLayout {
+                frames: 1,
+                rows: 1,
+                cols: frames / self.audio.map_or(1, |audio| audio.frames),
+                nextline: false,
+                nextframe: false,
+            },
+        }
     }
 
     /// Floating point operations (a multiplication and an addition are two) of one evaluation: `batch` sequences of

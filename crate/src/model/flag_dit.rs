@@ -120,27 +120,6 @@ impl FlagDit {
         &self.config
     }
 
-    /// The tokens of a latent of this shape, in their order. Sound is one line without separators.
-    pub fn layout(&self, shape: LatentShape) -> TokenLayout {
-        let config = &self.config;
-        match shape {
-            LatentShape::Frames { frames, height, width } => TokenLayout {
-                frames,
-                rows: height / config.patch_size,
-                cols: width / config.patch_size,
-                nextline: config.nextline,
-                nextframe: config.nextframe,
-            },
-            LatentShape::Spectrogram { frames } => TokenLayout {
-                frames: 1,
-                rows: 1,
-                cols: frames / config.audio.map_or(1, |audio| audio.frames),
-                nextline: false,
-                nextframe: false,
-            },
-        }
-    }
-
     /// What all evaluations with this caption share.
     ///
     /// # Panics

@@ -62,7 +62,7 @@ impl Sequence {
 impl FlagDit {
     /// What all evaluations at one latent shape share.
     pub fn sequence(&self, shape: LatentShape, options: SequenceOptions, device: &Device) -> Sequence {
-        let layout = self.layout(shape);
+        let layout = self.config().layout(shape);
         let scaling = options.rope_scaling_factor.unwrap_or(self.config().rope_scaling_factor);
         let ntk = options.ntk_factor.unwrap_or(self.config().ntk_factor);
         let (rope, late) = match options.time_aware {

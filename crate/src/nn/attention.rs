@@ -6,6 +6,9 @@ use burn::tensor::{Tensor, activation::softmax};
 /// are all masked gives an average instead of NaN.
 pub const MASKED: f32 = -1.0e9;
 
+/// The most bytes of scores at once.
+pub const SCORES_BYTES: u64 = 64 << 20;
+
 /// `softmax(scale · q kᵀ + bias) v`: `[B, H, N, d]`, `[B, H, M, d]`, `[B, H, M, d]` and a bias that broadcasts to
 /// `[B, H, N, M]` give `[B, H, N, d]`.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Option<Tensor<4>>) -> Tensor<4> {

@@ -34,6 +34,14 @@ impl Linear {
         Self { weight: params.matrix("weight", [output, input], init), bias: None }
     }
 
+    /// Output features.
+    pub fn outputs(&self) -> usize {
+        match &self.weight {
+            Weight::Dense(weight) => weight.val().dims()[0],
+            Weight::Quantized(matrix) => matrix.shape()[0],
+        }
+    }
+
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let mut shape = x.dims();

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     modality::{audio, frames, image},
     output::spectrogram,
+    plan::{Blueprint, Plan},
     progress::{Image, Settings, Waveform},
     request::Kind,
 };
@@ -15,16 +16,17 @@ use crate::{
 impl Pipeline {
     /// The pictures that a latent holds, decoded one by one, so that a long video needs no more memory than a picture. Of
     /// a sound its spectrogram.
-    pub(super) async fn pictures(&self, latent: Tensor<4>, settings: &Settings) -> Result<Vec<Image>> {
+    pub(super) async fn pictures(&self, latent: Tensor<4>, settings: &Settings, plan: &Plan) -> Result<Vec<Image>> {
         if settings.kind == Kind::Audio {
             let [_, _, bands, frames] = latent.dims();
             return Ok(vec![spectrogram::spectrogram(&audio::values(latent).await?, bands, frames)]);
         }
-        let count = Self::frames(settings);
+        let vae = self.vae(plan).await?;
+        let count = Blueprint::frames(settings);
         let mut pictures = Vec::with_capacity(count);
         for place in 0..count {
             pause().await;
-            pictures.push(image::to_image(self.parts.vae.decode(frames::frame(&latent, count, place))).await?);
+            pictures.push(image::to_image(vae.decode(frames::frame(&latent, count, place))).await?);
         }
         Ok(pictures)
     }
@@ -41,13 +43,14 @@ impl Pipeline {
             pause().await;
         }
         let mut samples = reconstruction.finish();
-        samples.truncate(self.sound_length(settings)?.samples);
+        samples.truncate(self.blueprint.sound_length(settings)?.samples);
         Ok(Some(Waveform { samples, sample_rate: mel.sample_rate }))
     }
 
     /// What makes sound of spectrograms.
-    pub(super) fn sound(&self) -> Result<(&MelConfig, &GriffinLim)> {
-        let sound = self.parts.sound.as_ref().map(|(mel, griffin_lim)| (mel, griffin_lim));
-        sound.ok_or_else(|| Error::bad_model("components.decoders").expected("an audio decoder").found("none"))
+    fn sound(&self) -> Result<(&MelConfig, &GriffinLim)> {
+        let mel = self.blueprint.mel()?;
+        let griffin_lim = self.griffin_lim.as_ref();
+        Ok((mel, griffin_lim.ok_or_else(|| Error::bad_model("components.decoders").found("no audio decoder"))?))
     }
 }

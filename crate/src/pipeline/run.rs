@@ -1,6 +1,6 @@
 //! One run of the sampler: what all its evaluations share, and the velocity that they make.
 
-use std::cell::Cell;
+use std::{cell::Cell, rc::Rc};
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -8,9 +8,9 @@ use super::Pipeline;
 use crate::{
     error::{Error, Result},
     modality::frames,
-    model::{Caption, LatentShape, PreparedCaption, Sequence, SequenceOptions, TimeAware},
+    model::{Caption, FlagDit, LatentShape, PreparedCaption, Sequence, SequenceOptions, TimeAware},
+    plan::{Blueprint, Plan},
     progress::Settings,
-    request::Kind,
     sampler::{
         guidance::{Guidance, GuidedChannels},
         noise,
@@ -21,6 +21,7 @@ use crate::{
 
 /// What one run of the sampler needs.
 pub(super) struct Run {
+    denoiser: Rc<FlagDit>,
     sequence: Sequence,
     /// Of the prompts, and of the negative prompt where guidance needs it.
     caption: PreparedCaption,
@@ -51,32 +52,10 @@ impl Circle {
 }
 
 impl Pipeline {
-    /// Frames of a video or of views; one picture otherwise.
-    pub(super) fn frames(settings: &Settings) -> usize {
-        settings.frames.or(settings.views).unwrap_or(1)
-    }
-
-    /// The extent of what these settings make, in the denoiser's space.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::sound_length`].
-    pub(super) fn shape(&self, settings: &Settings) -> Result<LatentShape> {
-        let factor = self.parts.vae.factor();
-        Ok(match settings.kind {
-            Kind::Audio => LatentShape::Spectrogram { frames: self.sound_length(settings)?.frames },
-            Kind::Image | Kind::Video | Kind::Views => LatentShape::Frames {
-                frames: Self::frames(settings),
-                height: settings.height / factor,
-                width: settings.width / factor,
-            },
-        })
-    }
-
     /// The noise of this seed, `[1, C, F·h, w]`; of sound `[1, 1, bands, T]`. It is drawn frame by frame, so a longer
     /// video or sound begins with the noise of a shorter one.
     pub(super) fn noise(&self, shape: LatentShape, seed: u64) -> Tensor<4> {
-        let config = self.parts.denoiser.config();
+        let config = &self.blueprint.denoiser;
         let device = self.device.burn();
         let draw = |shape: [usize; 4]| {
             let values = noise::normal(seed, 0, shape.iter().product());
@@ -97,7 +76,7 @@ impl Pipeline {
 
     /// Noise that was given.
     pub(super) fn given_noise(&self, shape: LatentShape, values: Vec<f32>) -> Result<Tensor<4>> {
-        let config = self.parts.denoiser.config();
+        let config = &self.blueprint.denoiser;
         let shape = match shape {
             LatentShape::Frames { frames, height, width } => [1, config.in_channels, frames * height, width],
             LatentShape::Spectrogram { frames } => [1, 1, config.audio.map_or(1, |audio| audio.bands), frames],
@@ -111,7 +90,14 @@ impl Pipeline {
     }
 
     /// What the evaluations of this run share. `caption` has the rows of [`Self::encode`].
-    pub(super) fn run(&self, settings: &Settings, shape: LatentShape, caption: Caption) -> Result<Run> {
+    pub(super) async fn run(
+        &self,
+        settings: &Settings,
+        shape: LatentShape,
+        caption: Caption,
+        plan: &Plan,
+    ) -> Result<Run> {
+        let denoiser = self.denoiser(plan).await?;
         let guidance = self.guidance(settings);
         let prompts = caption.mask.dims()[0] - 1;
         let caption = if guidance.needs_unconditional() {
@@ -120,12 +106,13 @@ impl Pipeline {
             Caption { features: caption.features.narrow(0, 0, prompts), mask: caption.mask.narrow(0, 0, prompts) }
         };
         Ok(Run {
-            sequence: self.parts.denoiser.sequence(shape, self.extrapolation(settings, shape), self.device.burn()),
+            sequence: denoiser.sequence(shape, self.extrapolation(settings, shape), self.device.burn()),
             rows: caption.mask.dims()[0],
-            caption: self.parts.denoiser.prepare(&caption),
+            caption: denoiser.prepare(&caption),
+            denoiser,
             guidance,
             weights: self.weights(settings, shape)?,
-            circle: settings.is_loop.then(|| Circle { frames: Self::frames(settings), evaluations: Cell::new(0) }),
+            circle: settings.is_loop.then(|| Circle { frames: Blueprint::frames(settings), evaluations: Cell::new(0) }),
         })
     }
 
@@ -146,10 +133,10 @@ impl Pipeline {
             let native: f64 = sizes.native.iter().map(|&side| f64::from(side)).product();
             return luminas(extrapolation, (settings.width * settings.height) as f64 / native);
         }
-        let tokens = self.parts.denoiser.layout(shape).tokens();
+        let tokens = self.blueprint.denoiser.layout(shape).tokens();
         match sizes.and_then(|sizes| sizes.trained_tokens).map(|trained| trained as usize) {
             Some(trained) if tokens > trained => SequenceOptions {
-                ntk_factor: Some(self.parts.denoiser.config().ntk_factor * tokens as f64 / trained as f64),
+                ntk_factor: Some(self.blueprint.denoiser.ntk_factor * tokens as f64 / trained as f64),
                 base_tokens: Some(trained),
                 ..SequenceOptions::default()
             },
@@ -194,7 +181,7 @@ impl Pipeline {
     fn guided(&self, x: Tensor<4>, t: f64, run: &Run, weights: Option<Tensor<4>>) -> Tensor<4> {
         let time = Tensor::full([run.rows], t as f32, self.device.burn());
         let x = x.repeat_dim(0, run.rows);
-        let v = self.parts.denoiser.forward_prepared(x, time, &run.caption, &run.sequence.at(t)); // [rows, C, F·h, w]
+        let v = run.denoiser.forward_prepared(x, time, &run.caption, &run.sequence.at(t)); // [rows, C, F·h, w]
         let prompts = weights.as_ref().map_or(1, |weights| weights.dims()[0]);
         let conditional = v.clone().narrow(0, 0, prompts);
         let conditional = match weights {

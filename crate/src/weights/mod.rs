@@ -35,5 +35,10 @@ pub use reader::{DenseTensor, RawData, RawTensor, Reader};
 pub use source::{ByteSource, Folder, LocalFuture, Memory, folder};
 pub use writer::Writer;
 
+/// A model's identity: the SHA-256 of the text of its manifest, which pins every byte of it.
+pub fn identity(manifest: &[u8]) -> String {
+    digest::sha256_hex(manifest)
+}
+
 /// The name of the manifest in a model folder.
 pub const MANIFEST: &str = "manifest.json";

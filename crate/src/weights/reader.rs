@@ -14,7 +14,7 @@ use crate::weights::manifest::{self, FileEntry, Manifest, TensorEntry};
 use crate::weights::source::ByteSource;
 use crate::weights::stored::{CODES, MINS, SCALES, stored};
 use crate::weights::verified::VerifiedFiles;
-use crate::weights::{MANIFEST, check};
+use crate::weights::{MANIFEST, check, identity};
 
 /// How much of a shard is read at first: nearly every header fits, so opening takes one request a shard.
 const HEADER_GUESS_BYTES: u64 = 32 << 10;
@@ -93,7 +93,7 @@ impl Reader {
             Some(Shard { header: header?, sha256: sha256?, is_confirmed: Cell::new(false) })
         };
         let shards = headers.into_iter().zip(shards).map(shard).collect();
-        Ok(Self { manifest, identity: sha256_hex(&text), files, shards })
+        Ok(Self { manifest, identity: identity(&text), files, shards })
     }
 
     /// What the model says of itself.

@@ -26,7 +26,13 @@ impl Manifest {
         for (name, component) in self.components.named() {
             self.validate_component(&name, component)?;
         }
+        let components: Vec<String> = self.components.named().map(|(name, _)| name).collect();
         for (name, entry) in &self.tensors {
+            let is_of = |component: &String| name.strip_prefix(component).is_some_and(|rest| rest.starts_with('.'));
+            if is_name(name) && !components.iter().any(is_of) {
+                let expected = format!("a tensor of a component ({})", components.join(", "));
+                return Err(refuse(format!("tensors.{name}"), expected, "another"));
+            }
             self.validate_tensor(name, entry)?;
         }
         Ok(())

@@ -97,7 +97,7 @@ fn nothing_half_written_stays_behind() {
     let mut manifest = bare_manifest(); // Its tokenizer is not among the files.
     assert_eq!(Writer::new(&target).unwrap().finish(manifest.clone()).unwrap_err().kind(), ErrorKind::BadModel);
     assert_eq!(count(), 0);
-    manifest.components.text = None;
+    manifest.components.text.as_mut().unwrap().tokenizer = None;
     Writer::new(&target).unwrap().finish(manifest).unwrap();
     assert_eq!(count(), 1);
     assert!(Writer::new(&target).err().unwrap().to_string().contains("remove it"), "a model is never overwritten");
@@ -135,7 +135,7 @@ fn a_tensor_split_by_rows_is_read_as_one() {
     let part = |rows: usize, first: f32| {
         let values: Vec<u8> = (0..rows * 2).flat_map(|index| (first + index as f32).to_le_bytes()).collect();
         let length = values.len();
-        let header = format!(r#"{{"decoders.t":{{"dtype":"F32","shape":[{rows},2],"data_offsets":[0,{length}]}}}}"#);
+        let header = format!(r#"{{"decoders.image.t":{{"dtype":"F32","shape":[{rows},2],"data_offsets":[0,{length}]}}}}"#);
         super::shard(&header, &values)
     };
     let files = model.manifest["files"].as_array_mut().unwrap();
@@ -145,15 +145,15 @@ fn a_tensor_split_by_rows_is_read_as_one() {
     }
     model.replace("part-1.safetensors", part(3, 0.0));
     model.replace("part-2.safetensors", part(2, 6.0));
-    model.manifest["tensors"]["decoders.t"] = serde_json::json!({
+    model.manifest["tensors"]["decoders.image.t"] = serde_json::json!({
         "file": first, "format": "f32", "shape": [5, 2],
         "parts": [{ "file": first, "rows": [0, 3] }, { "file": first + 1, "rows": [3, 5] }],
     });
     let reader = model.open().unwrap();
     let all: Vec<_> = (0..10_u8).map(f32::from).collect();
-    assert_eq!(block_on(reader.tensor("decoders.t")).unwrap().values, all);
-    assert_eq!(block_on(reader.rows("decoders.t", 2..4)).unwrap().values, all[4..8]);
-    assert_eq!(block_on(reader.rows("decoders.t", 4..5)).unwrap().values, all[8..]);
+    assert_eq!(block_on(reader.tensor("decoders.image.t")).unwrap().values, all);
+    assert_eq!(block_on(reader.rows("decoders.image.t", 2..4)).unwrap().values, all[4..8]);
+    assert_eq!(block_on(reader.rows("decoders.image.t", 4..5)).unwrap().values, all[8..]);
 }
 
 /// Counts what is asked of it.
@@ -185,11 +185,11 @@ fn tensors_across_chunks_are_read_with_every_byte_asked_for_once() {
     let mut writer = Writer::new(&target).unwrap();
     let count = 3 << 18;
     let value = |index: usize| index as f32;
-    for name in ["t.a", "t.b", "t.c"] {
+    for name in ["text.a", "text.b", "text.c"] {
         writer.add(name, &[count], &(0..count).map(value).collect::<Vec<_>>(), Format::F32).unwrap();
     }
     let mut manifest = bare_manifest();
-    manifest.components.text = None;
+    manifest.components.text.as_mut().unwrap().tokenizer = None;
     let path = writer.finish(manifest).unwrap().files[0].path.clone();
     let files = [MANIFEST, &path].map(|path| (path.to_string(), std::fs::read(target.join(path)).unwrap()));
     let source = Rc::new(Counting { memory: Memory { files: files.into() }, reads: RefCell::default() });
@@ -197,7 +197,7 @@ fn tensors_across_chunks_are_read_with_every_byte_asked_for_once() {
     let opening: usize = source.reads.borrow().iter().filter(|read| read.0 == path).map(|read| read.2).sum();
     assert!(opening <= 32 << 10, "opening reads headers, not chunks: {opening}");
     source.reads.borrow_mut().clear();
-    for name in ["t.a", "t.b", "t.c"] {
+    for name in ["text.a", "text.b", "text.c"] {
         let tensor = block_on(reader.tensor(name)).unwrap();
         assert!(tensor.values.iter().enumerate().all(|(index, found)| *found == value(index)), "{name}");
     }
@@ -205,7 +205,7 @@ fn tensors_across_chunks_are_read_with_every_byte_asked_for_once() {
     let length = reader.manifest().files[0].bytes;
     assert_eq!(chunks, [(0, CHUNK_BYTES), (CHUNK_BYTES, CHUNK_BYTES), (2 * CHUNK_BYTES, length - 2 * CHUNK_BYTES)]);
     // All chunks are good by now, so a few rows are a few bytes.
-    assert_eq!(block_on(reader.rows("t.a", 7..9)).unwrap().values, [7.0, 8.0]);
+    assert_eq!(block_on(reader.rows("text.a", 7..9)).unwrap().values, [7.0, 8.0]);
     assert_eq!(source.reads.borrow().last().unwrap().2, 8);
 }
 
@@ -215,12 +215,12 @@ fn a_shard_is_full_at_64_mib_unless_one_tensor_is_longer() {
     let mut writer = Writer::new(outer.path().join("model")).unwrap();
     let mebi = vec![0.0; 1 << 18];
     for index in 0..64 {
-        writer.add(&format!("t.{index}"), &[mebi.len()], &mebi, Format::F32).unwrap();
+        writer.add(&format!("text.{index}"), &[mebi.len()], &mebi, Format::F32).unwrap();
     }
-    writer.add("t.long", &[65 * mebi.len()], &mebi.repeat(65), Format::F32).unwrap();
-    writer.add("t.short", &[1], &[0.0], Format::F32).unwrap();
+    writer.add("text.long", &[65 * mebi.len()], &mebi.repeat(65), Format::F32).unwrap();
+    writer.add("text.short", &[1], &[0.0], Format::F32).unwrap();
     let mut manifest = bare_manifest();
-    manifest.components.text = None;
+    manifest.components.text.as_mut().unwrap().tokenizer = None;
     let manifest = writer.finish(manifest).unwrap();
     let mebis: Vec<_> = manifest.files.iter().map(|file| file.bytes.div_ceil(1 << 20)).collect();
     // 63 MiB and a header; one MiB more would be too long with its header.

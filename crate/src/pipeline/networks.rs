@@ -1,0 +1,146 @@
+//! The networks on the device: all of them where they fit, else each while it works.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use super::Pipeline;
+use crate::{
+    decode::vae::AutoencoderKl,
+    device::Device,
+    error::Result,
+    model::FlagDit,
+    parts,
+    plan::{Plan, StagePlan},
+    progress::{LoadProgress, LoadStage, Stage},
+    text::{embeddings::TABLE, language_model::LanguageModel},
+    weights::Reader,
+};
+
+/// A network that may be on the device.
+struct Slot<T> {
+    network: RefCell<Option<Rc<T>>>,
+    /// Its bytes there.
+    bytes: Cell<u64>,
+}
+
+impl<T> Slot<T> {
+    fn empty() -> Self {
+        Self { network: RefCell::new(None), bytes: Cell::new(0) }
+    }
+
+    fn get(&self) -> Option<Rc<T>> {
+        self.network.borrow().clone()
+    }
+
+    fn put(&self, network: T, bytes: u64) -> Rc<T> {
+        let network = Rc::new(network);
+        self.network.replace(Some(Rc::clone(&network)));
+        self.bytes.set(bytes);
+        network
+    }
+
+    fn free(&self) {
+        self.network.take();
+        self.bytes.set(0);
+    }
+}
+
+/// What is loaded.
+pub(super) struct Networks {
+    text: Slot<LanguageModel>,
+    denoiser: Slot<FlagDit>,
+    vae: Slot<AutoencoderKl>,
+}
+
+impl Networks {
+    pub fn none() -> Self {
+        Self { text: Slot::empty(), denoiser: Slot::empty(), vae: Slot::empty() }
+    }
+
+    /// All of them; `progress` hears of every tensor.
+    pub async fn all(
+        reader: &Reader,
+        device: &Device,
+        plan: &Plan,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Self> {
+        let (manifest, burn) = (reader.manifest(), device.burn());
+        let in_files = manifest.files.iter().map(|file| file.bytes).sum();
+        let moves = |name: &&String| name.as_str() != TABLE; // Its rows are read when a prompt asks for them.
+        let in_tensors = manifest.tensors.keys().filter(moves).map(|name| reader.bytes(name)).sum();
+        let mut uploaded = 0;
+        let mut moved = |bytes| {
+            uploaded += bytes;
+            progress(LoadProgress { stage: LoadStage::Verify, loaded: reader.verified(), total: in_files });
+            progress(LoadProgress { stage: LoadStage::Upload, loaded: uploaded, total: in_tensors });
+        };
+        let [encode, sample, decode] = plan.stages.map(|stage| stage.weights);
+        let networks = Self::none();
+        networks.text.put(parts::text(reader, burn, &mut moved).await?, encode);
+        networks.denoiser.put(parts::denoiser(reader, burn, &mut moved).await?, sample);
+        networks.vae.put(parts::autoencoder(reader, burn, &mut moved).await?, decode);
+        Ok(networks)
+    }
+}
+
+impl Pipeline {
+    /// The text encoder; it is loaded if it is not, in the place of others if it needs that. So for the others.
+    pub(super) async fn text(&self, plan: &Plan) -> Result<Rc<LanguageModel>> {
+        let stage = self.make_room(plan, Stage::Encode);
+        let slot = &self.networks.text;
+        match slot.get() {
+            Some(network) => Ok(network),
+            None => Ok(slot.put(parts::text(&self.reader, self.device.burn(), &mut |_| {}).await?, stage.weights)),
+        }
+    }
+
+    /// The denoiser.
+    pub(super) async fn denoiser(&self, plan: &Plan) -> Result<Rc<FlagDit>> {
+        let stage = self.make_room(plan, Stage::Sample);
+        let slot = &self.networks.denoiser;
+        match slot.get() {
+            Some(network) => Ok(network),
+            None => Ok(slot.put(parts::denoiser(&self.reader, self.device.burn(), &mut |_| {}).await?, stage.weights)),
+        }
+    }
+
+    /// The decoder of pictures.
+    pub(super) async fn vae(&self, plan: &Plan) -> Result<Rc<AutoencoderKl>> {
+        let stage = self.make_room(plan, Stage::Decode);
+        let slot = &self.networks.vae;
+        match slot.get() {
+            Some(network) => Ok(network),
+            None => {
+                Ok(slot.put(parts::autoencoder(&self.reader, self.device.burn(), &mut |_| {}).await?, stage.weights))
+            }
+        }
+    }
+
+    /// Frees the networks of other stages until this one fits with what it works with, those first that are cheapest to
+    /// load again.
+    fn make_room(&self, plan: &Plan, stage: Stage) -> StagePlan {
+        let Networks { text, denoiser, vae } = &self.networks;
+        let wanted = plan.stage(stage);
+        let others: [(Stage, &Cell<u64>, &dyn Fn()); 3] = [
+            (Stage::Decode, &vae.bytes, &|| vae.free()),
+            (Stage::Encode, &text.bytes, &|| text.free()),
+            (Stage::Sample, &denoiser.bytes, &|| denoiser.free()),
+        ];
+        let others = || others.iter().filter(|(its_stage, ..)| *its_stage != stage);
+        let taken = || wanted.bytes() + others().map(|(_, bytes, _)| bytes.get()).sum::<u64>();
+        let mut is_freed = false;
+        for (_, bytes, free) in others() {
+            if taken() > self.device.capacity().memory && bytes.get() > 0 {
+                free();
+                is_freed = true;
+            }
+        }
+        if is_freed {
+            // Freed pages stay in the allocator's pool otherwise, where the next network's tensors may not fit.
+            self.device.burn().memory_cleanup();
+        }
+        wanted
+    }
+}

@@ -1,0 +1,250 @@
+//! What a request takes of a device, before anything is downloaded or loaded: bytes of files, memory of each stage, and
+//! whether the device's limits allow it.
+//!
+//! Weights are counted to the byte, as they lie on the device. What a stage works with is counted by its largest tensors
+//! that live at the same time, and is right within some ten percent where they are large.
+
+mod blueprint;
+
+use serde::Serialize;
+
+use crate::{
+    device::Capacity,
+    error::{Error, ErrorKind, Result},
+    kernels::QuantMatrix,
+    model::{LatentShape, feed_forward::HIDDEN_BYTES},
+    nn::attention::SCORES_BYTES,
+    parts::{DENOISER, IMAGE_DECODER, TEXT},
+    progress::{Settings, Stage},
+    request::Kind,
+    text::embeddings::TABLE,
+    weights::manifest::TensorEntry,
+};
+
+pub use blueprint::Blueprint;
+
+/// Everything is computed in f32.
+const F32: u64 = size_of::<f32>() as u64;
+/// Tokens a prompt is counted with: all that fit, but never more than upstream's longest.
+const CAPTION: usize = 256;
+/// Guided evaluations have two rows.
+const ROWS: u64 = 2;
+
+/// What one stage needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StagePlan {
+    /// Which.
+    pub stage: Stage,
+    /// Bytes of its network on the device.
+    pub weights: u64,
+    /// Bytes that it works with.
+    pub working: u64,
+}
+
+impl StagePlan {
+    /// Bytes while it runs alone.
+    pub fn bytes(&self) -> u64 {
+        self.weights + self.working
+    }
+}
+
+/// The largest tensor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Largest {
+    /// What it is.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// What a request takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Bytes of the model's files.
+    pub download: u64,
+    /// Tokens of the denoiser's sequence.
+    pub tokens: usize,
+    /// In the order in which they run.
+    pub stages: [StagePlan; 3],
+    /// Whether all networks stay on the device; otherwise each is freed when the next one needs its place.
+    pub stays_loaded: bool,
+    /// The most bytes at a time.
+    pub peak: u64,
+    /// The largest tensor, which must be no larger than the device binds.
+    pub largest: Largest,
+    /// What the device can hold.
+    pub capacity: Capacity,
+    /// What the device cannot do, and what to ask for instead; none if it can do all.
+    pub obstacles: Vec<String>,
+}
+
+impl Plan {
+    /// The plan for settings of [`Blueprint::settings`].
+    ///
+    /// # Errors
+    ///
+    /// `bad-request` for other settings.
+    pub fn new(blueprint: &Blueprint, settings: &Settings, capacity: Capacity) -> Result<Self> {
+        let shape = blueprint.shape(settings)?;
+        let weights = Weights { blueprint, is_gpu: capacity.is_gpu };
+        let stages = [
+            StagePlan { stage: Stage::Encode, weights: weights.of(TEXT), working: encoding(blueprint) },
+            StagePlan {
+                stage: Stage::Sample,
+                weights: weights.of(DENOISER),
+                working: sampling(blueprint, settings, shape),
+            },
+            StagePlan {
+                stage: Stage::Decode,
+                weights: weights.of(IMAGE_DECODER),
+                working: decoding(blueprint, settings),
+            },
+        ];
+        let together = stages.iter().map(|stage| stage.weights).sum::<u64>()
+            + stages.iter().map(|stage| stage.working).max().unwrap_or(0);
+        let alone = stages.iter().map(StagePlan::bytes).max().unwrap_or(0);
+        let stays_loaded = together <= capacity.memory;
+        let mut plan = Self {
+            download: blueprint.manifest().files.iter().map(|file| file.bytes).sum(),
+            tokens: blueprint.denoiser.layout(shape).tokens(),
+            stages,
+            stays_loaded,
+            peak: if stays_loaded { together } else { alone },
+            largest: weights.largest(blueprint, settings, shape),
+            capacity,
+            obstacles: Vec::new(),
+        };
+        plan.obstacles = plan.find_obstacles();
+        Ok(plan)
+    }
+
+    fn find_obstacles(&self) -> Vec<String> {
+        let mut obstacles = Vec::new();
+        if let Some(stage) = self.stages.iter().find(|stage| stage.bytes() > self.capacity.memory) {
+            let (needed, there) = (megabytes(stage.bytes()), megabytes(self.capacity.memory));
+            let how = if self.capacity.is_known { "are free" } else { "are assumed" };
+            obstacles.push(format!(
+                "to {} takes {needed} MB, {there} MB {how}: {}",
+                stage.stage.name(),
+                if stage.working > stage.weights {
+                    "ask for a smaller size"
+                } else {
+                    "take a model with fewer bits a weight"
+                },
+            ));
+        }
+        if self.largest.bytes > self.capacity.largest() {
+            obstacles.push(format!(
+                "{} has {} MB, the adapter binds at most {} MB: ask for a smaller size, or use the device cpu",
+                self.largest.name,
+                megabytes(self.largest.bytes),
+                megabytes(self.capacity.largest()),
+            ));
+        }
+        obstacles
+    }
+
+    /// What this stage needs.
+    pub fn stage(&self, stage: Stage) -> StagePlan {
+        self.stages[stage as usize]
+    }
+
+    /// Refuses what is known not to fit; where memory is a guess, trying is the way to know.
+    ///
+    /// # Errors
+    ///
+    /// `out-of-memory` with the first obstacle.
+    pub fn refuse(&self) -> Result<()> {
+        match self.obstacles.first() {
+            Some(obstacle) if self.capacity.is_known => Err(Error::new(ErrorKind::OutOfMemory, obstacle.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bytes as a whole number of megabytes, rounded up.
+pub fn megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1_000_000)
+}
+
+/// The model's tensors as they lie on the device.
+struct Weights<'a> {
+    blueprint: &'a Blueprint,
+    is_gpu: bool,
+}
+
+impl Weights<'_> {
+    /// Those of a component; the token table stays in its file.
+    fn tensors(&self, component: &str) -> impl Iterator<Item = (&String, u64)> {
+        let prefix = format!("{component}.");
+        let tensors = self.blueprint.manifest().tensors.iter();
+        tensors
+            .filter(move |(name, _)| name.starts_with(&prefix) && name.as_str() != TABLE)
+            .map(|(name, entry)| (name, self.bytes(entry)))
+    }
+
+    fn of(&self, component: &str) -> u64 {
+        self.tensors(component).map(|(_, bytes)| bytes).sum()
+    }
+
+    fn bytes(&self, entry: &TensorEntry) -> u64 {
+        match *entry.shape {
+            [rows, cols] if self.is_gpu && QuantMatrix::takes(entry.format) => {
+                QuantMatrix::bytes(rows, cols, entry.format)
+            }
+            _ => entry.shape.iter().product::<usize>() as u64 * F32,
+        }
+    }
+
+    /// The largest tensor of weights (codes and scales lie apart, but codes are most of both) or of numbers.
+    fn largest(&self, blueprint: &Blueprint, settings: &Settings, shape: LatentShape) -> Largest {
+        let weights = [TEXT, DENOISER, IMAGE_DECODER].into_iter().flat_map(|component| self.tensors(component));
+        let (name, bytes) =
+            weights.max_by_key(|(_, bytes)| *bytes).map_or((String::new(), 0), |(name, bytes)| (name.clone(), bytes));
+        let tokens = blueprint.denoiser.layout(shape).tokens() as u64;
+        let stream = rows(settings) * tokens * blueprint.denoiser.dim as u64 * F32;
+        let pixels =
+            if settings.kind == Kind::Audio { 0 } else { blueprint.vae.largest(settings.height, settings.width) };
+        [(name, bytes), ("the stream of tokens".to_owned(), stream), ("the decoder's largest layer".to_owned(), pixels)]
+            .into_iter()
+            .map(|(name, bytes)| Largest { name, bytes })
+            .max_by_key(|largest| largest.bytes)
+            .unwrap_or_else(|| Largest { name: "nothing".to_owned(), bytes: 0 })
+    }
+}
+
+/// Rows of the denoiser's batch.
+fn rows(settings: &Settings) -> u64 {
+    settings.transitions.len() as u64 + ROWS
+}
+
+/// A layer of the text encoder: the stream, queries, keys, values and what comes of them, the scores, the hidden layer.
+fn encoding(blueprint: &Blueprint) -> u64 {
+    let config = &blueprint.text;
+    let (tokens, width) = (CAPTION as u64, config.hidden_size as u64);
+    let scores = 2 * config.num_attention_heads as u64 * tokens;
+    ROWS * tokens * (6 * width + scores + 3 * config.intermediate_size as u64) * F32
+}
+
+/// A block of the denoiser: the stream, its normed copy, queries, keys, values and what comes of them; scores and the
+/// hidden layer, of which no more than a piece is held at once; and the caption's keys and values of all blocks.
+fn sampling(blueprint: &Blueprint, settings: &Settings, shape: LatentShape) -> u64 {
+    let config = &blueprint.denoiser;
+    let (rows, tokens, width) = (rows(settings), config.layout(shape).tokens() as u64, config.dim as u64);
+    let stream = 8 * rows * tokens * width * F32;
+    let hidden = (rows * tokens * config.ffn_dim() as u64 * F32).min(HIDDEN_BYTES);
+    let scores = (rows * config.n_heads as u64 * tokens * tokens * F32).min(SCORES_BYTES);
+    let caption =
+        2 * config.n_layers as u64 * rows * CAPTION as u64 * (config.kv_heads() * config.head_dim()) as u64 * F32;
+    stream + 3 * hidden + 3 * scores + caption
+}
+
+/// The decoder at full resolution: a few copies of its largest layer, frame by frame.
+fn decoding(blueprint: &Blueprint, settings: &Settings) -> u64 {
+    match settings.kind {
+        Kind::Audio => 0,
+        _ => 4 * blueprint.vae.largest(settings.height, settings.width),
+    }
+}
