@@ -66,8 +66,14 @@ pub struct Device {
     burn: burn::tensor::Device,
     name: String,
     kind: Kind,
+    tensor_bytes: usize,
     warning: Option<String>,
 }
+
+/// How large a tensor may get on the CPU where work can be divided: a few of them live at once.
+const CPU_TENSOR: usize = if cfg!(target_family = "wasm") { 128 << 20 } else { 1 << 30 };
+/// The same on a GPU, whose memory holds the model too; many allow less.
+const GPU_TENSOR: u64 = 256 << 20;
 
 impl Device {
     /// A real GPU if there is one, else the CPU. A GPU that cannot be opened is passed over, with a warning.
@@ -86,7 +92,8 @@ impl Device {
 
     /// The CPU, through Burn's Flex backend.
     pub fn cpu() -> Self {
-        Self { burn: burn::tensor::Device::flex(), name: cpu_name(), kind: Kind::Cpu, warning: None }
+        let burn = burn::tensor::Device::flex();
+        Self { burn, name: cpu_name(), kind: Kind::Cpu, tensor_bytes: CPU_TENSOR, warning: None }
     }
 
     /// GPU number `index` of [`list`], or the first; a software adapter too, with a warning.
@@ -134,7 +141,9 @@ impl Device {
 
     async fn open(adapter: &Adapter) -> Result<Self> {
         let burn = adapter.open().await?;
-        Ok(Self { burn, name: adapter.name.clone(), kind: adapter.kind, warning: None })
+        let Abilities { max_buffer, max_binding, .. } = adapter.abilities;
+        let tensor_bytes = GPU_TENSOR.min(max_buffer).min(max_binding) as usize;
+        Ok(Self { burn, name: adapter.name.clone(), kind: adapter.kind, tensor_bytes, warning: None })
     }
 
     /// As Burn knows it.
@@ -155,6 +164,12 @@ impl Device {
     /// Whether it is a GPU interface that the CPU imitates.
     pub fn is_software(&self) -> bool {
         self.kind == Kind::Software
+    }
+
+    /// Bytes that a tensor should not exceed where work can be divided: no more than a shader sees of a buffer, and a part
+    /// of the memory that leaves room for the model and for the next tensors.
+    pub fn tensor_bytes(&self) -> usize {
+        self.tensor_bytes
     }
 
     /// What the user should know about this choice.
