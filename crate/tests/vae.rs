@@ -1,6 +1,8 @@
 //! The autoencoder against diffusers' (fixtures/vae), with new and with old names in its file.
 
 mod support;
+#[path = "vae/tiling.rs"]
+mod tiling;
 
 use flagdit::check::{Comparing, autoencoder};
 use flagdit::decode::vae::{AutoencoderKl, VaeConfig};

@@ -2,5 +2,6 @@
 
 pub mod griffin_lim;
 pub mod mel;
+mod tiling;
 pub mod vae;
 pub mod vae_blocks;

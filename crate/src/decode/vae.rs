@@ -6,7 +6,10 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::vae_blocks::{EPSILON, MidBlock, Stage};
+use super::{
+    tiling,
+    vae_blocks::{EPSILON, MidBlock, Stage},
+};
 use crate::{
     error::{Error, Result},
     nn::{conv::Conv2d, norm::GroupNorm},
@@ -188,6 +191,22 @@ impl AutoencoderKl {
         self.decode_unscaled(latent / self.scaling + self.shift)
     }
 
+    /// [`Self::decode`] of any size, by tiles where a picture's tensors would be larger than `most_bytes` (`tiling.rs` says
+    /// how, and how near it comes). `between` is awaited after every tile.
+    ///
+    /// # Errors
+    ///
+    /// `device-lost` if the device does not answer.
+    pub async fn decode_within(
+        &self,
+        latent: Tensor<4>,
+        most_bytes: usize,
+        between: &mut impl AsyncFnMut(),
+    ) -> Result<Tensor<4>> {
+        let latent = self.post_quant_conv.forward(latent / self.scaling + self.shift);
+        tiling::decode(&self.decoder, latent, most_bytes, between).await
+    }
+
     /// [`Self::decode`] for a latent as the encoder's mean has it.
     pub fn decode_unscaled(&self, latent: Tensor<4>) -> Tensor<4> {
         self.decoder.forward(self.post_quant_conv.forward(latent))
@@ -241,7 +260,13 @@ impl Decoder {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    /// All that works at the latent's resolution: `[B, L, h, w]` to `[B, C, h, w]` behind the first stage's resnets.
+    pub(super) fn head(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.mid_block.forward(self.conv_in.forward(x));
+        self.up_blocks[0].resnets.iter().fold(x, |x, resnet| resnet.forward(x))
+    }
+
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.mid_block.forward(self.conv_in.forward(x));
         let x = self.up_blocks.iter().fold(x, |x, stage| stage.forward(x));
         self.conv_out.forward(silu(self.conv_norm_out.forward(x)))

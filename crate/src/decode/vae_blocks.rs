@@ -11,12 +11,15 @@ use burn::{
 };
 
 use crate::{
-    nn::{attention::attention, conv::Conv2d, linear::Linear, norm::GroupNorm},
+    nn::{attention::attention_by_rows, conv::Conv2d, linear::Linear, norm::GroupNorm},
     weights::params::{Init, Params},
 };
 
 /// ε of every group norm.
 pub const EPSILON: f64 = 1e-6;
+
+/// Of the attention's scores so much is held at once: half of what every WebGPU device lets a kernel see of a buffer.
+const SCORES_BYTES: usize = 64 << 20;
 
 /// Norm, SiLU, convolution, twice, beside a shortcut.
 #[derive(Module, Debug)]
@@ -47,8 +50,13 @@ impl ResnetBlock {
 
     /// `[B, in, H, W]` to `[B, out, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let h = self.conv1.forward(silu(self.norm1.forward(x.clone())));
-        let h = self.conv2.forward(silu(self.norm2.forward(h)));
+        self.forward_by(x, &mut GroupNorm::forward)
+    }
+
+    /// [`Self::forward`], with group norms that `norm` works out: a tile must not go by its own statistics.
+    pub fn forward_by(&self, x: Tensor<4>, norm: &mut dyn FnMut(&GroupNorm, Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+        let h = self.conv1.forward(silu(norm(&self.norm1, x.clone())));
+        let h = self.conv2.forward(silu(norm(&self.norm2, h)));
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,
@@ -91,7 +99,7 @@ impl AttentionBlock {
         let pixels = self.group_norm.forward(x.clone()).reshape([batch, 1, channels, height * width]); // [B, 1, C, H·W]
         let pixels = pixels.swap_dims(2, 3); // [B, 1, H·W, C]
         let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v].map(|linear| linear.forward(pixels.clone()));
-        let out = self.to_out.forward(attention(q, k, v, (channels as f64).powf(-0.5), None));
+        let out = self.to_out.forward(attention_by_rows(q, k, v, (channels as f64).powf(-0.5), SCORES_BYTES));
         x + out.swap_dims(2, 3).reshape([batch, channels, height, width]) // [B, C, H, W]
     }
 }

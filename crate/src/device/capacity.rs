@@ -18,6 +18,10 @@ pub struct Capacity {
     pub max_binding: Option<u64>,
 }
 
+/// How large a tensor may get on the CPU where work can be divided: a few of them live at once.
+const CPU_TENSOR: u64 = if cfg!(target_family = "wasm") { 128 << 20 } else { 1 << 30 };
+/// The same on a GPU, whose memory holds the model too; many allow less.
+const GPU_TENSOR: u64 = 256 << 20;
 /// What is assumed of a GPU: neither WebGPU nor wgpu tells how much memory there is.
 const GPU_MEMORY: u64 = 4 << 30;
 /// A WebAssembly module addresses 4 GiB, not all of which a browser gives.
@@ -53,6 +57,11 @@ impl Capacity {
     /// The same device with so many bytes of memory, which somebody stated.
     pub fn within(self, memory: u64) -> Self {
         Self { memory, is_known: true, ..self }
+    }
+
+    /// How large a tensor may get where work can be divided.
+    pub fn tensor_bytes(&self) -> u64 {
+        if self.is_gpu { GPU_TENSOR.min(self.largest()) } else { CPU_TENSOR }
     }
 
     /// The largest thing that a shader can be given.

@@ -20,6 +20,22 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Opt
     softmax(scores, 3).matmul(v) // [B, H, N, d]
 }
 
+/// [`attention`] without a bias, for as many queries at a time as leave their scores within `most_bytes`: every query's
+/// result is its own, so nothing changes but the memory.
+pub fn attention_by_rows(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, most_bytes: usize) -> Tensor<4> {
+    let [batch, heads, queries, _] = q.dims();
+    let row_bytes = batch * heads * k.dims()[2] * size_of::<f32>();
+    let rows = (most_bytes / row_bytes).max(1);
+    if queries <= rows {
+        return attention(q, k, v, scale, None);
+    }
+    let part = |start| {
+        let q = q.clone().narrow(2, start, rows.min(queries - start));
+        attention(q, k.clone(), v.clone(), scale, None)
+    };
+    Tensor::cat((0..queries).step_by(rows).map(part).collect(), 2) // [B, H, N, d]
+}
+
 /// `[B, N, H·d]` to `[B, H, N, d]`.
 pub fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
     let [batch, tokens, width] = x.dims();
@@ -52,4 +68,30 @@ pub fn mask_bias(mask: Tensor<2>) -> Tensor<4> {
 pub fn causal_bias(tokens: usize, device: &burn::tensor::Device) -> Tensor<4> {
     let values: Vec<f32> = (0..tokens * tokens).map(|i| if i % tokens > i / tokens { MASKED } else { 0.0 }).collect();
     Tensor::from_data(burn::tensor::TensorData::new(values, [1, 1, tokens, tokens]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    /// f32 sums in another order.
+    const TOLERANCE: f32 = 1e-6;
+
+    #[test]
+    fn rows_are_attended_as_well_in_parts() {
+        let random = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex());
+        for [batch, heads, queries, keys, width] in [[1, 1, 37, 37, 8], [2, 3, 10, 23, 5]] {
+            let q = random([batch, heads, queries, width]);
+            let [k, v] = [(); 2].map(|()| random([batch, heads, keys, width]));
+            let whole = attention(q.clone(), k.clone(), v.clone(), 0.5, None);
+            for rows in [0, 1, 4, queries - 1, queries] {
+                let most_bytes = 4 * batch * heads * keys * rows;
+                let parts = attention_by_rows(q.clone(), k.clone(), v.clone(), 0.5, most_bytes);
+                let off: f32 = (parts - whole.clone()).abs().max().into_scalar();
+                assert!(off <= TOLERANCE, "{rows} of {queries} rows at a time: {off:e}");
+            }
+        }
+    }
 }

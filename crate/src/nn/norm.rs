@@ -108,4 +108,48 @@ impl GroupNorm {
         let affine = |v: &Param<Tensor<1>>| v.val().reshape([1, channels, 1, 1]); // [1, C, 1, 1]
         normed * affine(&self.weight) + affine(&self.bias)
     }
+
+    /// The statistics by which [`Self::forward`] would normalise x `[B, C, H, W]`, were its batch one picture.
+    pub fn moments(&self, x: Tensor<4>) -> Moments {
+        let [batch, channels, height, width] = x.dims();
+        let grouped = x.reshape([batch, self.groups, channels / self.groups * height, width]); // [B, groups, C/groups·H, W]
+        // Row by row: a single sum of millions of numbers would lose digits.
+        let mean = |x: Tensor<4>| x.mean_dim(3).mean_dim(2).mean_dim(0); // [1, groups, 1, 1]
+        let average = mean(grouped.clone());
+        let variance = mean((grouped - average.clone()).square());
+        let groups = |x: Tensor<4>| x.reshape([1, self.groups]); // [1, groups]
+        Moments { mean: groups(average), variance: groups(variance) }
+    }
+
+    /// [`Self::forward`] by statistics `[1, groups]` that may be another's.
+    pub fn forward_by(&self, x: Tensor<4>, moments: &Moments) -> Tensor<4> {
+        let channels = x.dims()[1];
+        let each = |v: Tensor<2>| v.reshape([self.groups, 1]).repeat_dim(1, channels / self.groups).reshape([channels]); // [C]
+        let scale = self.weight.val() * each((moments.variance.clone() + self.epsilon).sqrt().recip());
+        let shift = self.bias.val() - each(moments.mean.clone()) * scale.clone();
+        x * scale.reshape([1, channels, 1, 1]) + shift.reshape([1, channels, 1, 1]) // [B, C, H, W]
+    }
+}
+
+/// Mean and variance of the groups of one group norm or of several, each `[norms, groups]`.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    /// Of all values of a group.
+    pub mean: Tensor<2>,
+    /// The mean square of their distances from it.
+    pub variance: Tensor<2>,
+}
+
+impl Moments {
+    /// Of several norms, one after the other.
+    pub fn cat(moments: Vec<Self>) -> Self {
+        let (mean, variance) = moments.into_iter().map(|Self { mean, variance }| (mean, variance)).unzip();
+        Self { mean: Tensor::cat(mean, 0), variance: Tensor::cat(variance, 0) }
+    }
+
+    /// Those of norm number `norm`.
+    pub fn of(&self, norm: usize) -> Self {
+        let row = |x: &Tensor<2>| x.clone().narrow(0, norm, 1); // [1, groups]
+        Self { mean: row(&self.mean), variance: row(&self.variance) }
+    }
 }

@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Pipeline {
-    /// The pictures that a latent holds, decoded one by one, so that a long video needs no more memory than a picture. Of
-    /// a sound its spectrogram.
+    /// The pictures that a latent holds, decoded one by one, so that a long video needs no more memory than a picture, and
+    /// a large picture by tiles. Of a sound its spectrogram.
     pub(super) async fn pictures(&self, latent: Tensor<4>, settings: &Settings, plan: &Plan) -> Result<Vec<Image>> {
         if settings.kind == Kind::Audio {
             let [_, _, bands, frames] = latent.dims();
@@ -26,7 +26,10 @@ impl Pipeline {
         let mut pictures = Vec::with_capacity(count);
         for place in 0..count {
             pause().await;
-            pictures.push(image::to_image(vae.decode(frames::frame(&latent, count, place))).await?);
+            let frame = frames::frame(&latent, count, place);
+            let most = self.device.capacity().tensor_bytes() as usize;
+            let picture = vae.decode_within(frame, most, &mut pause).await?;
+            pictures.push(image::to_image(picture).await?);
         }
         Ok(pictures)
     }

@@ -135,7 +135,8 @@ fn a_tensor_split_by_rows_is_read_as_one() {
     let part = |rows: usize, first: f32| {
         let values: Vec<u8> = (0..rows * 2).flat_map(|index| (first + index as f32).to_le_bytes()).collect();
         let length = values.len();
-        let header = format!(r#"{{"decoders.image.t":{{"dtype":"F32","shape":[{rows},2],"data_offsets":[0,{length}]}}}}"#);
+        let header =
+            format!(r#"{{"decoders.image.t":{{"dtype":"F32","shape":[{rows},2],"data_offsets":[0,{length}]}}}}"#);
         super::shard(&header, &values)
     };
     let files = model.manifest["files"].as_array_mut().unwrap();

@@ -1,0 +1,133 @@
+//! Networks of several shapes with random weights, none of them zero.
+
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{Device, TensorData},
+};
+
+use super::{window::Side, *};
+use crate::{
+    decode::vae::{AutoencoderKl, VaeConfig},
+    sampler::noise::normal,
+    weights::params::Params,
+};
+
+/// f32 sums in another order; pixels are about −1 … 1.
+const SAME_PIXELS: f64 = 1e-4;
+/// The same, of statistics.
+const SAME_STATISTICS: f64 = 1e-4;
+
+/// Fills every parameter with numbers of its own.
+struct Fill(u64);
+
+impl ModuleMapper for Fill {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.0 += 1;
+        param.map(|x| {
+            let shape = x.dims();
+            let noise = random(self.0, shape);
+            // Vectors stay near what they start as, the norms' weights near 1.
+            if D == 1 {
+                x + noise * 0.2
+            } else {
+                noise * (shape[0] as f64 / shape.iter().product::<usize>() as f64).sqrt()
+            }
+        })
+    }
+}
+
+fn random<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(normal(seed, 0, shape.iter().product()), shape), &Device::flex())
+}
+
+fn autoencoder(block_out_channels: &[usize], layers_per_block: usize) -> AutoencoderKl {
+    let config = VaeConfig {
+        in_channels: 3,
+        out_channels: 3,
+        latent_channels: 4,
+        block_out_channels: block_out_channels.to_vec(),
+        layers_per_block,
+        norm_num_groups: 2,
+        mid_block_add_attention: true,
+        scaling_factor: 1.0,
+        shift_factor: None,
+    };
+    let model =
+        AutoencoderKl::new(&config, &Params::random(&Device::flex())).expect("a configuration that is possible");
+    model.map(&mut Fill(0))
+}
+
+fn largest_difference<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f64 {
+    assert_eq!(a.dims(), b.dims());
+    let difference = (a - b).abs().into_data();
+    // NaN must win, which f64::max does not let it.
+    difference.iter::<f64>().fold(0.0, |most, x| if x > most || x.is_nan() { x } else { most })
+}
+
+/// One tile that is the whole latent.
+fn whole(height: usize, width: usize) -> Tile {
+    Tile { top: 0, left: 0, window: Window::whole(height, width) }
+}
+
+/// By the statistics of the whole picture, tiles of any size are the picture that is decoded at once, and measure the
+/// statistics that they were given.
+#[test]
+fn tiles_are_parts_of_the_picture() {
+    for (widths, layers, [height, width]) in
+        [(&[4, 6, 8][..], 1, [13, 22]), (&[4, 4, 6, 8], 2, [17, 9]), (&[4, 8], 3, [20, 19]), (&[6], 1, [11, 8])]
+    {
+        let decoder = autoencoder(widths, layers).decoder;
+        let latent = random(7, [1, 4, height, width]);
+        let at_once = decoder.forward(latent.clone());
+        let tail = Tail::new(&decoder);
+        for side in [3, 5, 8] {
+            let tiles = window::tiles(height, width, side, tail.margin());
+            let sample = vec![whole(height, width)];
+            let tiling = Tiling { tail: &tail, features: decoder.head(latent.clone()), tiles, sample };
+            let (_, taken) = tiling.sampled(None);
+            let (picture, measured) =
+                pollster::block_on(tiling.pass(&taken, &mut async || {})).expect("the CPU answers");
+            let pixels = largest_difference(picture, at_once.clone());
+            assert!(pixels <= SAME_PIXELS, "{widths:?}, tiles of {side}: {pixels:.1e}");
+            let off = pollster::block_on(distance(&taken, &measured)).expect("the CPU answers");
+            assert!(off <= SAME_STATISTICS, "{widths:?}, tiles of {side}: {off:.1e}");
+        }
+    }
+}
+
+/// What is no number spreads as far as pixels look: it must not reach a tile that lies a margin away from it, and would
+/// reach one that lies nearer.
+#[test]
+fn margins_are_as_wide_as_pixels_look() {
+    for (widths, layers) in [(&[4, 6, 8][..], 1), (&[4, 4, 6, 8], 2), (&[4, 8], 3), (&[6], 1)] {
+        let decoder = autoencoder(widths, layers).decoder;
+        let tail = Tail::new(&decoder);
+        let (length, margin, factor) = (3 * tail.margin(), tail.margin(), 1 << (widths.len() - 1));
+        let features = random(3, [1, widths[widths.len() - 1], 1, length]);
+        let hole = Tensor::full([1, features.dims()[1], 1, 1], f32::NAN, &Device::flex());
+        let features = Tensor::cat(vec![hole, features.narrow(3, 1, length - 1)], 3);
+        let fixed = Moments { mean: random(4, [1, 2]), variance: random::<2>(5, [1, 2]).square() };
+        let mut norm = |norm: &GroupNorm, x: Tensor<4>, _: Window| norm.forward_by(x, &fixed);
+        let pixels = tail.forward(features, Window::whole(1, length), &mut norm);
+        let row: Vec<f32> = pixels.narrow(1, 0, 1).narrow(2, 0, 1).into_data().iter().collect();
+        let reach = row.iter().position(|x| x.is_finite()).expect("it does not reach everything");
+        assert!((factor * margin + 1..=factor * (margin + 1)).contains(&reach), "{widths:?}: {margin}, {reach}");
+    }
+    assert_eq!(Tail::new(&autoencoder(&[4, 4, 6, 8], 2).decoder).margins, [7, 6, 4, 1]);
+}
+
+/// The tensors that are counted are those that there are.
+#[test]
+fn the_largest_tensor_is_foreseen() {
+    let decoder = autoencoder(&[4, 6, 8, 8], 2).decoder;
+    let tail = Tail::new(&decoder);
+    let side = Side { before: 7, core: 5, after: 7 };
+    let window = Window { rows: side, columns: side };
+    let mut largest = 0;
+    let mut norm = |norm: &GroupNorm, x: Tensor<4>, _: Window| {
+        largest = largest.max(x.dims().iter().product::<usize>() * size_of::<f32>());
+        norm.forward(x)
+    };
+    tail.forward(random(1, [1, 8, 19, 19]), window, &mut norm);
+    assert_eq!(tail.bytes(window), largest);
+}
