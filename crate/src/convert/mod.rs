@@ -3,9 +3,11 @@
 //! [`source`] finds the networks of a diffusers pipeline, or of an official Lumina checkpoint with its text encoder and
 //! autoencoder; [`network`] says what their tensors are called here and sees that they are those their configurations call
 //! for; [`shapes`] reads the configuration of an official denoiser off its tensors; [`defaults`] knows what each family is
-//! asked for. Then one tensor after another is read, encoded and written: no more than one shard's worth is in memory.
+//! asked for. Then [`encode_ahead`] reads and packs the tensors on every core while they are written in their order: no more
+//! than a shard and a few pieces of tensors are in memory.
 
 mod defaults;
+mod encode_ahead;
 mod network;
 mod shapes;
 mod source;
@@ -13,11 +15,11 @@ mod source;
 use std::path::{Path, PathBuf};
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     weights::{
         Manifest, Writer,
         manifest::{FORMAT, VERSION},
-        recipe::{Quant, Rule, format_for},
+        recipe::{Quant, Rule},
     },
 };
 use source::Source;
@@ -47,7 +49,7 @@ pub struct Progress {
 }
 
 /// Converts the checkpoint `source` into the model folder `target`, which must not exist or be empty. `progress` is told
-/// after every tensor; an error of it ends the conversion. Until the whole is written there is no folder of that name.
+/// after every piece of a tensor; an error of it ends the conversion. Until the whole is written there is no folder of that name.
 ///
 /// # Errors
 ///
@@ -62,19 +64,8 @@ pub fn convert(
     let source = Source::open(source, options)?;
     let rules = options.recipe.clone().unwrap_or_else(|| options.quant.recipe());
     let mut writer = Writer::new(target)?;
-    let networks = [&source.text, &source.denoiser, &source.vae];
-    let mut state = Progress { read: 0, total: networks.iter().map(|network| network.bytes()).sum() };
-    progress(state)?;
-    for network in networks {
-        for tensor in network.tensors() {
-            let format = format_for(&rules, &tensor.name).ok_or_else(|| {
-                Error::bad_request("recipe").expected(format!("a rule for {}", tensor.name)).found("none")
-            })?;
-            writer.add_rows(&tensor.name, &tensor.shape, format, |rows| network.read(tensor, rows))?;
-            state.read += tensor.bytes;
-            progress(state)?;
-        }
-    }
+    let tensors = encode_ahead::packings(&[&source.text, &source.denoiser, &source.vae], &rules)?;
+    encode_ahead::write(&tensors, &mut writer, progress)?;
     writer.add_file(source::TOKENIZER, &source.tokenizer)?;
     for (name, bytes) in &source.documents {
         writer.add_file(name, bytes)?;

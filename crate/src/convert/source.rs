@@ -207,7 +207,9 @@ fn official(path: &Path, options: &Options) -> Result<Parts> {
         Some(path) => official_config(path, variant)?,
         None => shapes::config(&checkpoint, variant)?,
     };
-    let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
+    // The parent of a bare name is empty.
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let root = if path.is_dir() { path } else { beside };
     Ok(Parts {
         denoiser: Network::denoiser(checkpoint, names)?,
         config,
