@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::quant::Format;
@@ -15,10 +16,16 @@ use crate::weights::shard::{Piece, Shard, write_file};
 use crate::weights::{MANIFEST, path};
 
 /// A model folder that is being written. Dropping it unfinished leaves nothing behind.
+///
+/// A shard that is full is hashed and written by a thread of its own while the next one is filled, so an error of it is told
+/// by a later call, by [`Self::finish`] at the latest.
 pub struct Writer {
     target: PathBuf,
     partial: PathBuf,
+    /// The one that is being filled.
     shard: Option<Shard>,
+    /// The one before it, while it is hashed and brought to the disk, which takes as long as filling it.
+    leaving: Option<JoinHandle<Result<FileEntry>>>,
     /// Shards so far, by the component that they are named after.
     shard_counts: BTreeMap<String, u32>,
     files: Vec<FileEntry>,
@@ -48,7 +55,7 @@ impl Writer {
         }
         std::fs::create_dir(&partial).map_err(|error| Error::file(partial.display(), &error))?;
         let (shard_counts, tensors) = Default::default();
-        Ok(Self { target, partial, shard: None, shard_counts, files: Vec::new(), tensors })
+        Ok(Self { target, partial, shard: None, leaving: None, shard_counts, files: Vec::new(), tensors })
     }
 
     /// Adds the tensor `name`. `values` has the given `shape`, the last axis fastest; in a block format the first axis
@@ -92,7 +99,7 @@ impl Writer {
             let packed = part(rows.clone())?;
             self.end_shard()?;
             self.place(packing.name(), packed)?;
-            entries.push(Part { file: self.files.len(), rows: [rows.start, rows.end] });
+            entries.push(Part { file: self.next_file(), rows: [rows.start, rows.end] });
         }
         self.end_shard()?;
         self.enter(packing, entries[0].file, Some(entries));
@@ -105,7 +112,7 @@ impl Writer {
 
     fn add_whole(&mut self, packing: &Packing, packed: Packed) -> Result<()> {
         self.place(packing.name(), packed)?;
-        self.enter(packing, self.files.len(), None);
+        self.enter(packing, self.next_file(), None);
         Ok(())
     }
 
@@ -133,6 +140,7 @@ impl Writer {
             return Err(Error::bad_model("path").expected(expected).found(format!("{path:?}")));
         }
         self.end_shard()?;
+        self.settle()?;
         self.files.push(write_file(&self.partial, path, &[bytes])?);
         Ok(())
     }
@@ -144,6 +152,7 @@ impl Writer {
     /// cannot be written.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest> {
         self.end_shard()?;
+        self.settle()?;
         manifest.files = std::mem::take(&mut self.files);
         manifest.tensors = std::mem::take(&mut self.tensors);
         let text = manifest.to_json()?;
@@ -174,9 +183,27 @@ impl Writer {
         Ok(())
     }
 
+    /// The place among the files of the shard that is being filled, or of the file that comes next.
+    fn next_file(&self) -> usize {
+        self.files.len() + usize::from(self.leaving.is_some())
+    }
+
+    /// Lets the shard that is being filled go to the disk, once the one before it is there.
     fn end_shard(&mut self) -> Result<()> {
         if let Some(shard) = self.shard.take() {
-            self.files.push(shard.write(&self.partial)?);
+            self.settle()?;
+            let folder = self.partial.clone();
+            let write = thread::Builder::new().spawn(move || shard.write(&folder));
+            self.leaving = Some(write.map_err(|error| Error::file(self.partial.display(), &error))?);
+        }
+        Ok(())
+    }
+
+    /// Waits until every shard but the one that is being filled is on the disk.
+    fn settle(&mut self) -> Result<()> {
+        if let Some(leaving) = self.leaving.take() {
+            let written = leaving.join();
+            self.files.push(written.expect("writing a shard panics for no file, and a bug has told what it is")?);
         }
         Ok(())
     }
@@ -184,6 +211,8 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        // What it has still to write must not come after the removal. Who drops a writer wants nothing of it.
+        let _ = self.leaving.take().map(JoinHandle::join);
         remove_partial(&self.partial);
     }
 }
