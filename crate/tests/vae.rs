@@ -29,11 +29,7 @@ fn upstream_is_matched_on_the_gpu() {
 fn check(target: &Target) {
     let reference = support::reference("vae");
     for (folder, compared) in [("vae", 16), ("vae_legacy_names", 3)] {
-        let config: VaeConfig =
-            serde_json::from_value(json(&format!("vae/{folder}/config.json"))).expect("the fields that diffusers has");
-        let weights = format!("vae/{folder}/diffusion_pytorch_model.safetensors");
-        let params = support::params(&[weights.as_str()], upstream::autoencoder_kl, &target.device);
-        let model = AutoencoderKl::new(&config, &params).expect("every tensor has its place");
+        let (config, model) = load(folder, target);
         assert_eq!(model.factor(), 1 << (config.block_out_channels.len() - 1));
 
         let comparing = Comparing::new(&reference, &target.device);
@@ -50,14 +46,21 @@ fn check(target: &Target) {
     }
 }
 
+/// One of the fixture's autoencoders with its configuration.
+fn load(folder: &str, target: &Target) -> (VaeConfig, AutoencoderKl) {
+    let config: VaeConfig =
+        serde_json::from_value(json(&format!("vae/{folder}/config.json"))).expect("the fields that diffusers has");
+    let weights = format!("vae/{folder}/diffusion_pytorch_model.safetensors");
+    let params = support::params(&[weights.as_str()], upstream::autoencoder_kl, &target.device);
+    let model = AutoencoderKl::new(&config, &params).expect("every tensor has its place");
+    (config, model)
+}
+
 /// What the denoiser works on is the scaled mean, and back.
 #[test]
 fn latents_are_scaled_both_ways() {
     let target = support::cpu();
-    let config: VaeConfig = serde_json::from_value(json("vae/vae/config.json")).expect("a configuration");
-    let weights = ["vae/vae/diffusion_pytorch_model.safetensors"];
-    let params = support::params(&weights, upstream::autoencoder_kl, &target.device);
-    let model = AutoencoderKl::new(&config, &params).expect("every tensor has its place");
+    let (config, model) = load("vae", &target);
     let reference = support::reference("vae");
     let comparing = Comparing::new(&reference, &target.device);
     let picture = comparing.input::<3>("image_0", [None; 3]).expect("a picture").unsqueeze_dim::<4>(0) * 2.0 - 1.0;

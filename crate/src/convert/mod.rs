@@ -3,10 +3,11 @@
 //! [`places`] finds the networks of a diffusers pipeline, or of an official Lumina checkpoint with its text encoder and
 //! autoencoder; [`source`] opens them with their configurations; [`network`] says what their tensors are called here and
 //! sees that they are those their configurations call for; [`shapes`] reads the configuration of an official denoiser off
-//! its tensors; [`defaults`] knows what each family is asked for. Then one tensor after another is read, encoded and
-//! written: no more than one shard's worth is in memory.
+//! its tensors; [`defaults`] knows what each family is asked for. Then [`encode_ahead`] reads and packs the tensors on every
+//! core while they are written in their order: no more than a shard and a few pieces of tensors are in memory.
 
 mod defaults;
+mod encode_ahead;
 mod network;
 mod places;
 mod shapes;
@@ -23,7 +24,7 @@ use crate::{
     weights::{
         Manifest, Writer,
         manifest::{FORMAT, VERSION},
-        recipe::{Quant, Rule, format_for},
+        recipe::{Quant, Rule},
     },
 };
 use source::Source;
@@ -80,7 +81,7 @@ pub struct Progress {
 }
 
 /// Converts the checkpoint `source` into the model folder `target`, which must not exist or be empty. `progress` is told
-/// after every tensor; an error of it ends the conversion. Until the whole is written there is no folder of that name.
+/// after every piece of a tensor; an error of it ends the conversion. Until the whole is written there is no folder of that name.
 ///
 /// # Errors
 ///
@@ -95,18 +96,9 @@ pub fn convert(
     let source = Source::open(source, options)?;
     let rules = options.recipe.clone().unwrap_or_else(|| options.quant.recipe());
     let mut writer = Writer::new(target)?;
-    let mut state = Progress { read: 0, total: source.networks.iter().map(|network| network.bytes()).sum() };
-    progress(state)?;
-    for network in &source.networks {
-        for tensor in network.tensors() {
-            let format = format_for(&rules, &tensor.name).ok_or_else(|| {
-                Error::bad_request("recipe").expected(format!("a rule for {}", tensor.name)).found("none")
-            })?;
-            writer.add_rows(&tensor.name, &tensor.shape, format, |rows| network.read(tensor, rows))?;
-            state.read += tensor.bytes;
-            progress(state)?;
-        }
-    }
+    let networks: Vec<&network::Network> = source.networks.iter().collect();
+    let tensors = encode_ahead::packings(&networks, &rules)?;
+    encode_ahead::write(&tensors, &mut writer, progress)?;
     if let Some(tokenizer) = &source.tokenizer {
         writer.add_file(source::TOKENIZER, tokenizer)?;
     }

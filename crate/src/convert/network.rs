@@ -69,11 +69,6 @@ impl Network {
         Ok(Self { tensors: kept.collect(), checkpoint, component })
     }
 
-    /// Bytes of all tensors that are kept, as they are stored upstream.
-    pub fn bytes(&self) -> u64 {
-        self.tensors.iter().map(|tensor| tensor.bytes).sum()
-    }
-
     /// Those that are kept.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors

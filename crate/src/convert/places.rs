@@ -167,12 +167,10 @@ fn official(path: &Path, options: &Options) -> Result<Places> {
                 .remedy("--component denoiser converts the denoiser alone")
         })
     };
-    let nothing = Places {
-        root: if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) }.to_owned(),
-        denoiser: None,
-        text: None,
-        vae: None,
-    };
+    // The parent of a bare name is empty.
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let nothing =
+        Places { root: if path.is_dir() { path } else { beside }.to_owned(), denoiser: None, text: None, vae: None };
     Ok(match options.part {
         None => {
             let text = named(&options.text_encoder, "text encoder", "--text-encoder")?;

@@ -3,7 +3,7 @@
 use half::f16;
 
 use crate::error::{Error, Result};
-use crate::quant::fit::{Block, fit};
+use crate::quant::fit::{Blocks, LANES, Values, fit};
 use crate::quant::{BLOCK, Format, Layout};
 
 /// A quantized matrix, as it lies in a shard and on the GPU.
@@ -28,29 +28,50 @@ pub fn encode(values: &[f32], rows: usize, cols: usize, format: Format) -> Resul
     let layout = Layout::new(rows, cols, format)?;
     check_values(values, &layout)?;
     let mut encoded = Encoded {
-        codes: Vec::with_capacity(layout.words()),
-        scales: Vec::with_capacity(layout.scales()),
-        mins: format.has_min().then(|| Vec::with_capacity(layout.scales())),
+        codes: vec![0; layout.words()],
+        scales: vec![f16::ZERO; layout.scales()],
+        mins: format.has_min().then(|| vec![f16::ZERO; layout.scales()]),
     };
-    for row in values.chunks_exact(cols) {
+    for (group, rows) in values.chunks(LANES * cols).enumerate() {
         for block in 0..layout.scales_per_row {
             let start = (block * BLOCK).min(cols);
-            let end = (start + BLOCK).min(cols);
-            encoded.push(&fit(&row[start..end], format), &layout);
+            let count = (cols - start).min(BLOCK);
+            let blocks = fit(&side_by_side(rows, cols, start, count), count, format);
+            encoded.put(&blocks, group * LANES, block, &layout);
         }
     }
     Ok(encoded)
 }
 
+/// `count` values from `start` on of each of at most [`LANES`] rows; zeros where there are no more.
+fn side_by_side(rows: &[f32], cols: usize, start: usize, count: usize) -> Values {
+    let mut values = [[0.0; LANES]; BLOCK];
+    for (lane, row) in rows.chunks_exact(cols).enumerate() {
+        for (value, slot) in row[start..start + count].iter().zip(&mut values) {
+            slot[lane] = *value;
+        }
+    }
+    values
+}
+
 impl Encoded {
-    fn push(&mut self, block: &Block, layout: &Layout) {
+    /// Stores block number `block` of the rows from `first_row` on, those that there are.
+    fn put(&mut self, blocks: &Blocks, first_row: usize, block: usize, layout: &Layout) {
         let bits = u32::BITS as usize / layout.codes_per_word;
-        let pack = |word: u32, (index, code): (usize, &u8)| word | u32::from(*code) << (bits * index);
-        self.codes
-            .extend(block.codes.chunks(layout.codes_per_word).map(|codes| codes.iter().enumerate().fold(0, pack)));
-        self.scales.push(block.scale);
-        if let Some(mins) = &mut self.mins {
-            mins.push(block.min);
+        let words_per_block = BLOCK / layout.codes_per_word;
+        for (word, codes) in blocks.codes.chunks_exact(layout.codes_per_word).enumerate() {
+            let mut packed = [0; LANES];
+            for (index, codes) in codes.iter().enumerate() {
+                packed.iter_mut().zip(codes).for_each(|(packed, code)| *packed |= code << (bits * index));
+            }
+            let column = block * words_per_block + word;
+            let rows = self.codes[first_row * layout.words_per_row..].chunks_exact_mut(layout.words_per_row);
+            rows.zip(packed).for_each(|(row, packed)| row[column] = packed);
+        }
+        for (numbers, fitted) in [(Some(&mut self.scales), &blocks.scales), (self.mins.as_mut(), &blocks.mins)] {
+            let Some(numbers) = numbers else { continue };
+            let rows = numbers[first_row * layout.scales_per_row..].chunks_exact_mut(layout.scales_per_row);
+            rows.zip(fitted).for_each(|(row, fitted)| row[block] = f16::from_f32(*fitted));
         }
     }
 }

@@ -5,7 +5,8 @@ use half::f16;
 use crate::quant::{BLOCK, Encoded, Format, Layout, decode, encode};
 
 const QUANTIZED: [Format; 3] = [Format::Q4B32, Format::Q4AB32, Format::Q8B32];
-const SHAPES: [(usize, usize); 9] = [(1, 1), (1, 31), (3, 32), (2, 33), (5, 63), (4, 64), (3, 65), (7, 100), (2, 257)];
+const SHAPES: [(usize, usize); 10] =
+    [(1, 1), (1, 31), (3, 32), (2, 33), (5, 63), (4, 64), (3, 65), (7, 100), (2, 257), (17, 70)];
 
 /// Rounding a scale or minimum to f16 moves a value by at most one part in 2¹¹; twice that leaves room for f32 sums.
 const F16_SLACK: f32 = 1.0 / 1024.0;
@@ -188,6 +189,22 @@ fn encoding_again_changes_nothing() {
             let error = (squared_error(once, twice) / once.len() as f64).sqrt();
             assert!(error <= f64::from(largest * F16_SLACK), "{format} {shape:?} kind {kind}: {error}");
         }
+    });
+}
+
+/// Rows are fitted side by side, and in some of the shapes not as many as there is room for.
+#[test]
+fn a_row_is_encoded_as_if_it_were_alone() {
+    for_all(|format, (rows, cols), kind, values| {
+        let together = encode(values, rows, cols, format).unwrap();
+        let alone = values.chunks(cols).map(|row| encode(row, 1, cols, format).unwrap());
+        let joined = alone.reduce(|mut first, next| {
+            first.codes.extend(next.codes);
+            first.scales.extend(next.scales);
+            first.mins.iter_mut().zip(next.mins).for_each(|(mins, more)| mins.extend(more));
+            first
+        });
+        assert_eq!(joined, Some(together), "{format} [{rows}, {cols}] kind {kind}");
     });
 }
 

@@ -3,7 +3,7 @@
 //! [`source`] says where bytes come from (a folder, memory, a browser's fetch). [`manifest`] says what a model consists
 //! of, [`header`] what lies in a shard; both refuse whatever is not exactly as it should be, before anything is
 //! allocated for it. [`Reader`] brings them together and hands out one tensor at a time, every byte checked against
-//! its chunk's SHA-256. [`Writer`] makes such a folder.
+//! its chunk's SHA-256. [`Writer`] makes such a folder of what [`Packing`] has made of numbers.
 
 mod check;
 #[cfg(not(target_family = "wasm"))]
@@ -14,6 +14,7 @@ pub mod header;
 mod init;
 mod json;
 pub mod manifest;
+mod packed;
 #[cfg(feature = "engine")]
 pub mod params;
 mod path;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use digest::CHUNK_BYTES;
 pub use manifest::Manifest;
+pub use packed::{Packed, Packing};
 pub use reader::{DenseTensor, RawData, RawTensor, Reader};
 pub use source::{ByteSource, Folder, LocalFuture, Memory, folder};
 pub use writer::Writer;

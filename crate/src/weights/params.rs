@@ -25,6 +25,19 @@ enum Source {
     Random,
     /// Shapes only.
     Declared(BTreeMap<String, Vec<usize>>),
+    /// What is asked for, to be told.
+    Listed(Vec<Listed>),
+}
+
+/// A parameter that a network asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// Its whole name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How it starts when the network is trained from nothing.
+    pub init: Init,
 }
 
 /// A parameter that is on the device and waits for its network.
@@ -85,6 +98,20 @@ impl Params {
     /// [`Self::finish`] says whether they are those it needs.
     pub fn declared(tensors: impl IntoIterator<Item = (String, Vec<usize>)>, device: &Device) -> Self {
         Self::with(Source::Declared(tensors.into_iter().collect()), device)
+    }
+
+    /// Nothing but a list of what is asked for: a network that is built of it takes no memory and cannot run, and then
+    /// [`Self::listed`] tells its parameters.
+    pub fn listing(device: &Device) -> Self {
+        Self::with(Source::Listed(Vec::new()), device)
+    }
+
+    /// What was asked for of [`Self::listing`], in this order; of other parameters nothing.
+    pub fn listed(&self) -> Vec<Listed> {
+        match &self.store.borrow().source {
+            Source::Listed(list) => list.clone(),
+            Source::Loaded(_) | Source::Random | Source::Declared(_) => Vec::new(),
+        }
     }
 
     /// Parameters from `(name, shape, values)`; values are row-major.
@@ -196,6 +223,10 @@ impl Params {
         let mut store = self.store.borrow_mut();
         let (found, values) = match &mut store.source {
             Source::Random => return Param::from_tensor(init.draw(shape, &self.device)),
+            Source::Listed(list) => {
+                list.push(Listed { name, shape: shape.to_vec(), init });
+                return self.absent(shape);
+            }
             Source::Loaded(map) => map.remove(&name).map(|found| (found.shape(), Some(found))).unzip(),
             Source::Declared(map) => (map.remove(&name), None),
         };
@@ -207,7 +238,12 @@ impl Params {
             (Some(found), _) => store.misshapen.push(format!("{name} {found:?} instead of {shape:?}")),
             (None, _) => store.missing.push(name),
         }
-        // Never materialised: `finish` refuses the network. A lying config must not allocate anything here.
+        // `finish` refuses the network.
+        self.absent(shape)
+    }
+
+    /// Never materialised: a lying config must not allocate anything here.
+    fn absent<const D: usize>(&self, shape: [usize; D]) -> Param<Tensor<D>> {
         let zeros = move |device: &Device, _| Tensor::zeros(shape, device);
         Param::uninitialized(ParamId::new(), zeros, self.device.clone(), false, Shape::from(shape))
     }
@@ -225,7 +261,7 @@ impl Params {
         let left = match &store.source {
             Source::Loaded(map) => of_this(&mut map.keys()),
             Source::Declared(map) => of_this(&mut map.keys()),
-            Source::Random => Vec::new(),
+            Source::Random | Source::Listed(_) => Vec::new(),
         };
         let (missing, misshapen) = (of_this(&mut store.missing.iter()), of_this(&mut store.misshapen.iter()));
         let complaints: Vec<String> =
@@ -314,6 +350,18 @@ mod tests {
         let gradients = (weight.val() * 3.0).sum().backward();
         let gradient = weight.val().grad(&gradients).expect("a gradient");
         assert_eq!(gradient.into_data().iter::<f32>().collect::<Vec<_>>(), [3.0; 6]);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_told_in_order() {
+        let params = Params::listing(&Device::flex());
+        params.child("b").tensor("weight", [1 << 20, 1 << 20], Init::Xavier);
+        params.matrix("a", [2, 3], Init::Normal(0.5));
+        let listed = |name: &str, shape: &[usize], init| Listed { name: name.to_owned(), shape: shape.to_vec(), init };
+        let expected = [listed("b.weight", &[1 << 20, 1 << 20], Init::Xavier), listed("a", &[2, 3], Init::Normal(0.5))];
+        assert_eq!(params.listed(), expected);
+        assert_eq!(params.finish("denoiser"), Ok(()));
+        assert_eq!(Params::random(&Device::flex()).listed(), []);
     }
 
     #[test]

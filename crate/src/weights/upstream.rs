@@ -8,6 +8,9 @@
 /// Upstream's name of a tensor to ours.
 pub type Rename = fn(&str) -> Option<String>;
 
+/// Our name of a tensor to upstream's.
+pub type Restore = fn(&str) -> String;
+
 /// Parts of a name (whole ones, between dots) and what replaces them, in this order.
 type Renames = &'static [(&'static str, &'static str)];
 
@@ -68,14 +71,10 @@ const DIFFUSERS_TWICE: [&str; 2] = [".attn2.to_q.", ".attn2.norm_q."];
 const LABELS: Renames = &[("y_embedder.embedding_table", "y_embedder")];
 
 /// AutoencoderKL of diffusers.
-const AUTOENCODER_KL: Renames = &[
-    ("to_out.0", "to_out"),
-    // Older files, such as sd-vae-ft-mse.
-    ("query", "to_q"),
-    ("key", "to_k"),
-    ("value", "to_v"),
-    ("proj_attn", "to_out"),
-];
+const AUTOENCODER_KL: Renames = &[("to_out.0", "to_out")];
+
+/// Older files of it, such as sd-vae-ft-mse.
+const OLDER_AUTOENCODER_KL: Renames = &[("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out")];
 
 /// What `LlamaForCausalLM` and `GemmaForCausalLM` put before the names of their model.
 const LANGUAGE_MODEL_PREFIX: &str = "model.";
@@ -120,7 +119,7 @@ pub fn language_model(name: &str) -> Option<String> {
 
 /// A tensor of an AutoencoderKL of diffusers, with new or old names for its attention. Nothing is left out.
 pub fn autoencoder_kl(name: &str) -> Option<String> {
-    Some(renamed(name, AUTOENCODER_KL))
+    Some(renamed(&renamed(name, AUTOENCODER_KL), OLDER_AUTOENCODER_KL))
 }
 
 /// The shape that a tensor of an AutoencoderKL has here: some files store the linear layers of its attention as 1×1
@@ -132,10 +131,50 @@ pub fn autoencoder_kl_shape<'a>(name: &str, shape: &'a [usize]) -> &'a [usize] {
     }
 }
 
+/// What Lumina-T2I calls our tensor `name`.
+pub fn original_flag_dit(name: &str) -> String {
+    restored(name, FLAG_DIT)
+}
+
+/// What Lumina-Next calls our tensor `name`.
+pub fn original_next_dit(name: &str) -> String {
+    restored(&restored(name, NEXT_DIT), FLAG_DIT)
+}
+
+/// What a Flag-DiT of labels calls our tensor `name`.
+pub fn original_flag_dit_of_labels(name: &str) -> String {
+    restored(&restored(name, LABELS), FLAG_DIT)
+}
+
+/// What a Next-DiT of labels calls our tensor `name`.
+pub fn original_next_dit_of_labels(name: &str) -> String {
+    restored(&restored(&restored(name, NEXT_DIT_OF_LABELS), LABELS), FLAG_DIT)
+}
+
+/// What `LlamaForCausalLM` and `GemmaForCausalLM` call our tensor `name`.
+pub fn original_language_model(name: &str) -> String {
+    format!("{LANGUAGE_MODEL_PREFIX}{name}")
+}
+
+/// What diffusers calls our tensor `name` of an AutoencoderKL, in files of today.
+pub fn original_autoencoder_kl(name: &str) -> String {
+    restored(name, AUTOENCODER_KL)
+}
+
 fn renamed(name: &str, renames: Renames) -> String {
-    let dotted = renames
-        .iter()
-        .fold(format!(".{name}."), |name, (theirs, ours)| name.replace(&format!(".{theirs}."), &format!(".{ours}.")));
+    let names = renames.iter().map(|(theirs, ours)| (*theirs, *ours));
+    replaced(name, names)
+}
+
+/// What [`renamed`] made `name` of.
+fn restored(name: &str, renames: Renames) -> String {
+    replaced(name, renames.iter().rev().map(|(theirs, ours)| (*ours, *theirs)))
+}
+
+/// `name` with whole parts of it replaced, one pair after another.
+fn replaced<'a>(name: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let dotted =
+        pairs.fold(format!(".{name}."), |name, (old, new)| name.replace(&format!(".{old}."), &format!(".{new}.")));
     dotted[1..dotted.len() - 1].to_owned()
 }
 
@@ -143,9 +182,35 @@ fn renamed(name: &str, renames: Renames) -> String {
 mod tests {
     use super::*;
 
-    fn check(rename: fn(&str) -> Option<String>, cases: &[(&str, &str)]) {
+    fn check(rename: Rename, cases: &[(&str, &str)]) {
         for (theirs, ours) in cases {
             assert_eq!(rename(theirs).as_deref(), Some(*ours), "{theirs}");
+        }
+    }
+
+    /// Of names that upstream's files of today have.
+    #[test]
+    fn names_are_restored() {
+        let pairs: [(Rename, Restore, &[&str]); 6] = [
+            (flag_dit, original_flag_dit, &["layers.0.attention_norm.weight", "t_embedder.mlp.0.bias", "eol_token"]),
+            (
+                next_dit,
+                original_next_dit,
+                &["layers.0.attention_norm1.weight", "layers.0.ffn_norm2.weight", "cap_embedder.1.weight"],
+            ),
+            (flag_dit_of_labels, original_flag_dit_of_labels, &["y_embedder.embedding_table.weight"]),
+            (
+                next_dit_of_labels,
+                original_next_dit_of_labels,
+                &["layers.0.ffn_norm.weight", "final_layer.adaLN_modulation.1.bias"],
+            ),
+            (language_model, original_language_model, &["model.layers.0.self_attn.q_proj.weight", "model.norm.weight"]),
+            (autoencoder_kl, original_autoencoder_kl, &["decoder.mid_block.attentions.0.to_out.0.bias"]),
+        ];
+        for (rename, restore, names) in pairs {
+            for name in names {
+                assert_eq!(rename(name).map(|ours| restore(&ours)).as_deref(), Some(*name));
+            }
         }
     }
 

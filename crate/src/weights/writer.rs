@@ -1,33 +1,31 @@
 //! Writes a model folder: tensors in the order in which the pipeline needs them, then the manifest.
 //!
 //! All is written to a hidden folder beside the target, which takes the target's name at the end: whoever sees the
-//! folder sees a whole model. A dense f16 tensor of an odd number of values is stored as f32 instead: its length would
-//! not be a multiple of 4, and a safetensors file has no padding.
+//! folder sees a whole model.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-use half::f16;
+use std::thread::{self, JoinHandle};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::quant::{Encoded, Format, encode};
+use crate::quant::Format;
 use crate::weights::manifest::{FileEntry, Manifest, Part, TensorEntry};
+use crate::weights::packed::{Packed, Packing, SHARD_BYTES, name_error};
 use crate::weights::shard::{Piece, Shard, write_file};
-use crate::weights::stored::stored;
-use crate::weights::validate::{is_name, validate_shape};
 use crate::weights::{MANIFEST, path};
 
-/// A shard is at most this long, unless one row of a tensor is longer.
-pub const SHARD_BYTES: usize = 64 << 20;
-/// How much of a shard the rows of a split tensor may fill; headers, and the padding of rows, need the rest.
-const SHARE: f64 = 0.9;
-
 /// A model folder that is being written. Dropping it unfinished leaves nothing behind.
+///
+/// A shard that is full is hashed and written by a thread of its own while the next one is filled, so an error of it is told
+/// by a later call, by [`Self::finish`] at the latest.
 pub struct Writer {
     target: PathBuf,
     partial: PathBuf,
+    /// The one that is being filled.
     shard: Option<Shard>,
+    /// The one before it, while it is hashed and brought to the disk, which takes as long as filling it.
+    leaving: Option<JoinHandle<Result<FileEntry>>>,
     /// Shards so far, by the component that they are named after.
     shard_counts: BTreeMap<String, u32>,
     files: Vec<FileEntry>,
@@ -57,7 +55,7 @@ impl Writer {
         }
         std::fs::create_dir(&partial).map_err(|error| Error::file(partial.display(), &error))?;
         let (shard_counts, tensors) = Default::default();
-        Ok(Self { target, partial, shard: None, shard_counts, files: Vec::new(), tensors })
+        Ok(Self { target, partial, shard: None, leaving: None, shard_counts, files: Vec::new(), tensors })
     }
 
     /// Adds the tensor `name`. `values` has the given `shape`, the last axis fastest; in a block format the first axis
@@ -68,73 +66,62 @@ impl Writer {
     /// a manifest can have, or a value is not finite or not within the range of `format`; [`ErrorKind::File`] if a
     /// finished shard cannot be written.
     pub fn add(&mut self, name: &str, shape: &[usize], values: &[f32], format: Format) -> Result<()> {
-        let format = self.check(name, shape, format)?;
-        self.add_whole(name, shape, values, format)
+        let packing = Packing::new(name, shape, format)?;
+        self.check_new(name)?;
+        let packed = packing.pack(0..packing.rows(), values)?;
+        self.add_whole(&packing, packed)
     }
 
-    /// Adds the tensor `name`, whose rows `read` gives. One that is longer than a shard is split by rows, so that no more than
-    /// a shard's worth is in memory.
+    /// Adds a tensor, of which `packed` gives the rows that it is asked for: [`Packing::chunks`], one after another. A
+    /// tensor that is longer than a shard is split by rows, so that no more than a shard's worth is in memory.
     ///
     /// # Errors
-    /// Those of [`Self::add`] and of `read`.
-    pub fn add_rows(
+    /// [`ErrorKind::BadModel`] if there is a tensor of that name, [`ErrorKind::File`] if a finished shard cannot be
+    /// written, and those of `packed`.
+    pub fn add_packed(
         &mut self,
-        name: &str,
-        shape: &[usize],
-        format: Format,
-        mut read: impl FnMut(Range<usize>) -> Result<Vec<f32>>,
+        packing: &Packing,
+        mut packed: impl FnMut(Range<usize>) -> Result<Packed>,
     ) -> Result<()> {
-        let format = self.check(name, shape, format)?;
-        let rows = shape.first().copied().unwrap_or(1);
-        let row_bits = shape.iter().skip(1).product::<usize>() as f64 * f64::from(format.bits_per_weight());
-        let most = ((SHARD_BYTES as f64 * SHARE * 8.0 / row_bits.max(1.0)) as usize).max(1);
-        if rows <= most {
-            return self.add_whole(name, shape, &read(0..rows)?, format);
+        self.check_new(packing.name())?;
+        let mut part = |rows: Range<usize>| -> Result<Packed> {
+            let mut chunks = packing.chunks_of(rows.clone());
+            let mut whole = packed(chunks.next().unwrap_or(rows))?;
+            chunks.try_for_each(|rows| packed(rows).map(|more| whole.append(more)))?;
+            Ok(whole)
+        };
+        let parts = packing.parts();
+        if let [all] = &parts[..] {
+            return self.add_whole(packing, part(all.clone())?);
         }
-        let mut parts = Vec::new();
-        for first in (0..rows).step_by(most) {
-            let range = first..rows.min(first + most);
-            let part = [&[range.len()], &shape[1..]].concat();
-            let pieces = self.pieces(name, &part, &read(range.clone())?, format)?;
+        let mut entries = Vec::new();
+        for rows in parts {
+            let packed = part(rows.clone())?;
             self.end_shard()?;
-            self.place(name, pieces)?;
-            parts.push(Part { file: self.files.len(), rows: [range.start, range.end] });
+            self.place(packing.name(), packed)?;
+            entries.push(Part { file: self.next_file(), rows: [rows.start, rows.end] });
         }
         self.end_shard()?;
-        let entry = TensorEntry { file: parts[0].file, format, shape: shape.to_vec(), parts: Some(parts) };
-        self.tensors.insert(name.into(), entry);
+        self.enter(packing, entries[0].file, Some(entries));
         Ok(())
     }
 
-    /// The format in which a tensor of this name and shape is stored.
-    fn check(&self, name: &str, shape: &[usize], format: Format) -> Result<Format> {
-        if !is_name(name) || self.tensors.contains_key(name) {
-            let expected = "a new name of letters, digits, '_', '-' and single dots";
-            return Err(Error::bad_model("tensor").expected(expected).found(format!("{name:?}")));
-        }
-        let shape_error = |expected: &str| shape_error(name, shape, expected);
-        validate_shape(format, shape).map_err(shape_error)?;
-        let is_odd_half = format == Format::F16 && !shape.iter().product::<usize>().is_multiple_of(2);
-        Ok(if is_odd_half { Format::F32 } else { format })
+    fn check_new(&self, name: &str) -> Result<()> {
+        if self.tensors.contains_key(name) { Err(name_error(name)) } else { Ok(()) }
     }
 
-    fn add_whole(&mut self, name: &str, shape: &[usize], values: &[f32], format: Format) -> Result<()> {
-        let pieces = self.pieces(name, shape, values, format)?;
-        self.place(name, pieces)?;
-        let entry = TensorEntry { file: self.files.len(), format, shape: shape.to_vec(), parts: None };
-        self.tensors.insert(name.into(), entry);
+    fn add_whole(&mut self, packing: &Packing, packed: Packed) -> Result<()> {
+        self.place(packing.name(), packed)?;
+        self.enter(packing, self.next_file(), None);
         Ok(())
     }
 
-    fn pieces(&self, name: &str, shape: &[usize], values: &[f32], format: Format) -> Result<Vec<Piece>> {
-        if shape.iter().product::<usize>() != values.len() {
-            return Err(shape_error(name, shape, &format!("a shape of {} values", values.len())));
-        }
-        pieces(name, shape, values, format)
-            .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))
+    fn enter(&mut self, packing: &Packing, file: usize, parts: Option<Vec<Part>>) {
+        let entry = TensorEntry { file, format: packing.format(), shape: packing.shape().to_vec(), parts };
+        self.tensors.insert(packing.name().to_owned(), entry);
     }
 
-    fn place(&mut self, name: &str, pieces: Vec<Piece>) -> Result<()> {
+    fn place(&mut self, name: &str, Packed(pieces): Packed) -> Result<()> {
         self.start_shard_for(name, &pieces)?;
         match &mut self.shard {
             Some(shard) => shard.add(pieces),
@@ -153,6 +140,7 @@ impl Writer {
             return Err(Error::bad_model("path").expected(expected).found(format!("{path:?}")));
         }
         self.end_shard()?;
+        self.settle()?;
         self.files.push(write_file(&self.partial, path, &[bytes])?);
         Ok(())
     }
@@ -164,6 +152,7 @@ impl Writer {
     /// cannot be written.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest> {
         self.end_shard()?;
+        self.settle()?;
         manifest.files = std::mem::take(&mut self.files);
         manifest.tensors = std::mem::take(&mut self.tensors);
         let text = manifest.to_json()?;
@@ -194,9 +183,27 @@ impl Writer {
         Ok(())
     }
 
+    /// The place among the files of the shard that is being filled, or of the file that comes next.
+    fn next_file(&self) -> usize {
+        self.files.len() + usize::from(self.leaving.is_some())
+    }
+
+    /// Lets the shard that is being filled go to the disk, once the one before it is there.
     fn end_shard(&mut self) -> Result<()> {
         if let Some(shard) = self.shard.take() {
-            self.files.push(shard.write(&self.partial)?);
+            self.settle()?;
+            let folder = self.partial.clone();
+            let write = thread::Builder::new().spawn(move || shard.write(&folder));
+            self.leaving = Some(write.map_err(|error| Error::file(self.partial.display(), &error))?);
+        }
+        Ok(())
+    }
+
+    /// Waits until every shard but the one that is being filled is on the disk.
+    fn settle(&mut self) -> Result<()> {
+        if let Some(leaving) = self.leaving.take() {
+            let written = leaving.join();
+            self.files.push(written.expect("writing a shard panics for no file, and a bug has told what it is")?);
         }
         Ok(())
     }
@@ -204,6 +211,8 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        // What it has still to write must not come after the removal. Who drops a writer wants nothing of it.
+        let _ = self.leaving.take().map(JoinHandle::join);
         remove_partial(&self.partial);
     }
 }
@@ -211,40 +220,4 @@ impl Drop for Writer {
 /// After [`Writer::finish`] there is nothing to remove; if removing fails, there is nobody to tell.
 fn remove_partial(partial: &Path) {
     let _ = std::fs::remove_dir_all(partial);
-}
-
-fn shape_error(name: &str, shape: &[usize], expected: &str) -> Error {
-    Error::bad_model(format!("tensor {name}")).expected(expected).found(format!("{shape:?}"))
-}
-
-/// The stored entries of a tensor with their bytes.
-fn pieces(name: &str, shape: &[usize], values: &[f32], format: Format) -> Result<Vec<Piece>> {
-    let rows = shape.first().copied().unwrap_or(1);
-    let bytes = if format.is_quantized() {
-        let Encoded { codes, scales, mins } = encode(values, rows, shape.iter().skip(1).product(), format)?;
-        let codes = codes.iter().flat_map(|word| word.to_le_bytes()).collect();
-        [Some(codes), Some(half_bytes(&scales)), mins.as_deref().map(half_bytes)].into_iter().flatten().collect()
-    } else {
-        check_range(values, format)?;
-        let half = || values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
-        let full = || values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        vec![if format == Format::F16 { half() } else { full() }]
-    };
-    Ok(stored(name, format, shape, rows)?.into_iter().zip(bytes).collect())
-}
-
-fn half_bytes(numbers: &[f16]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
-}
-
-fn check_range(values: &[f32], format: Format) -> Result<()> {
-    let limit = if format == Format::F16 { f16::MAX.to_f32() } else { f32::MAX };
-    // NaN compares false, so it is refused too.
-    let is_storable = |value: &f32| value.abs() <= limit;
-    match values.iter().position(|value| !is_storable(value)) {
-        None => Ok(()),
-        Some(index) => Err(Error::bad_model(format!("value {index}"))
-            .expected(format!("a number within ±{limit:e}"))
-            .found(values[index].to_string())),
-    }
 }

@@ -82,6 +82,24 @@ fn what_is_no_denoiser_is_called_by_its_name() {
     }
 }
 
+/// It is read by another thread than the one that writes, after much else was written.
+#[test]
+fn a_number_that_cannot_be_stored_is_told_with_its_tensor() {
+    let [source, text, vae] = parts();
+    let mut bytes = fs::read(&source).expect("the fixture");
+    // The last tensor, which is the denoiser's x_embedder.weight.
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let desk = Desk::new();
+    desk.write("nan.safetensors", bytes);
+    for quant in ["q4", "f32"] {
+        let options = ["--quant", quant];
+        let line = desk.refusal(FILE, &[&official("nan.safetensors", &text, &vae)[..], &options].concat());
+        assert!(line.contains("denoiser.x_embedder.weight") && line.contains("NaN"), "{line}");
+        assert_eq!(desk.names(), ["nan.safetensors"]);
+    }
+}
+
 #[test]
 fn what_does_not_belong_together_is_told() {
     let [source, text, vae] = parts();

@@ -10,7 +10,7 @@ use flagdit::weights::{self, Reader, params::Params};
 
 use crate::{
     load,
-    support::{self, Case, Target},
+    support::{self, Target},
 };
 
 /// A level of 255, of values that are about −1 … 1.
@@ -31,7 +31,7 @@ fn tiles_of_random_weights_on_the_gpu() {
 }
 
 fn random_weights(target: &Target, [height, width]: [usize; 2], parts: &[usize]) {
-    let (config, model) = load(&Case::new("vae", target), "vae");
+    let (config, model) = load("vae", target);
     let shape = [1, config.latent_channels, height, width];
     let latent = Tensor::from_data(TensorData::new(normal(5, 0, shape.iter().product()), shape), &target.device);
     compare(&format!("random weights on {}", target.name), &model, latent, parts);

@@ -1,6 +1,7 @@
 //! `cargo xtask <command>`: what a build needs beyond cargo itself, written in Rust so that it runs wherever the
 //! project builds. It depends on nothing heavy: it must compile in seconds before anything else can be tried.
 
+mod checkpoint;
 mod declared;
 mod demo;
 mod e2e;
@@ -13,6 +14,7 @@ mod wasm_toolchain;
 mod web;
 mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +40,13 @@ enum Task {
         #[arg(long, default_value_t = 8080)]
         port: u16,
     },
+    /// Writes a checkpoint of random numbers, as large as a released one: MODEL -o DIR, --help for more
+    #[command(disable_help_flag = true)]
+    Checkpoint {
+        /// What the program in crate/examples/checkpoint is called with
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -45,6 +54,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(&workspace),
         Task::Web => web::run(&workspace),
         Task::Demo { port } => demo::run(&workspace, port),
+        Task::Checkpoint { arguments } => checkpoint::run(&workspace, &arguments),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::quant::{Format, decode, encode};
 use crate::weights::header;
 use crate::weights::{
-    ByteSource, CHUNK_BYTES, LocalFuture, MANIFEST, Manifest, Memory, RawData, Reader, Writer, folder,
+    ByteSource, CHUNK_BYTES, LocalFuture, MANIFEST, Manifest, Memory, Packing, RawData, Reader, Writer, folder,
 };
 
 #[test]
@@ -238,19 +238,24 @@ fn long_tensors_are_split_by_rows() {
     let value = |row: usize, col: usize| (row * 7 + col % 1009) as f32;
     let at = tempfile::tempdir().unwrap();
     let mut writer = Writer::new(at.path().join("m")).unwrap();
+    let packing = Packing::new("text.table", &[rows, cols], Format::F32).unwrap();
     let mut asked = Vec::new();
-    let read = |range: std::ops::Range<usize>| {
+    let packed = |range: std::ops::Range<usize>| {
         asked.push(range.clone());
-        Ok(range.flat_map(|row| (0..cols).map(move |col| value(row, col))).collect())
+        let values: Vec<_> = range.clone().flat_map(|row| (0..cols).map(move |col| value(row, col))).collect();
+        packing.pack(range, &values)
     };
-    writer.add_rows("text.table", &[rows, cols], Format::F32, read).unwrap();
+    writer.add_packed(&packing, packed).unwrap();
     writer.add_file("text/tokenizer.json", b"{}").unwrap();
     let manifest = writer.finish(bare_manifest()).unwrap();
-    assert_eq!(asked, [0..57, 57..67]);
+    // A shard has room for 57 rows, and 16 are packed at once.
+    assert_eq!(asked, [0..16, 16..32, 32..48, 48..57, 57..67]);
+    assert_eq!(packing.chunks().collect::<Vec<_>>(), asked);
     let entry = &manifest.tensors["text.table"];
-    assert_eq!(entry.parts.as_ref().map(Vec::len), Some(2));
+    let parts: Vec<_> = entry.parts.iter().flatten().map(|part| part.rows).collect();
+    assert_eq!(parts, [[0, 57], [57, 67]]);
     assert!(
-        manifest.files.iter().all(|file| file.bytes <= crate::weights::writer::SHARD_BYTES as u64),
+        manifest.files.iter().all(|file| file.bytes <= crate::weights::packed::SHARD_BYTES as u64),
         "{:?}",
         manifest.files
     );
