@@ -1,117 +1,25 @@
 //! Our own shaders against their plain-tensor references, over random ragged shapes, and the networks that use them.
 
-#[path = "support/devices.rs"]
-mod devices;
-
-use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use flagdit::kernels::quant_linear::{QuantMatrix, launches, quant_linear, reference};
-use flagdit::quant::{Format, decode, encode};
+use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::sampler::noise;
 
-/// Dequantized by tensor operations or by the decoder: the same products of the same numbers.
-const DEQUANTIZED: f64 = 1e-6;
-/// ‖found − expected‖ / ‖expected‖ of sums of up to a few hundred f32 products in another order.
-const PRODUCT: f64 = 1e-5;
-/// Rows of x, of W, and their columns: below, at and beyond tiles, blocks and rows of words.
-const SHAPES: [[usize; 3]; 13] = [
-    [1, 1, 1],
-    [1, 3, 31],
-    [2, 64, 32],
-    [5, 65, 33],
-    [16, 63, 64],
-    [17, 130, 65],
-    [40, 192, 192],
-    [64, 64, 96],
-    [65, 100, 127],
-    [129, 7, 160],
-    [72, 1152, 192],
-    [3, 469, 352],
-    // Large enough for high tiles.
-    [1030, 1000, 45],
-];
+#[path = "kernels/attention.rs"]
+mod attention;
+#[path = "support/devices.rs"]
+mod devices;
+#[path = "kernels/quant_linear.rs"]
+mod quant_linear;
 
-struct Case {
-    matrix: QuantMatrix,
-    dense: Tensor<2>,
-    x: Tensor<2>,
+/// Normal numbers that depend on `seed` alone.
+fn normal<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(noise::normal(seed, 0, shape.iter().product()), shape), device)
 }
 
-fn case([m, n, k]: [usize; 3], format: Format, seed: u64, device: &Device) -> Case {
-    let weights = noise::normal(seed, 0, n * k);
-    let encoded = encode(&weights, n, k, format).expect("finite weights");
-    let dense = decode(&encoded, n, k, format).expect("what was just encoded");
-    Case {
-        matrix: QuantMatrix::upload(&encoded, n, k, format, device).expect("a matrix"),
-        dense: Tensor::from_data(TensorData::new(dense, [n, k]), device),
-        x: Tensor::from_data(TensorData::new(noise::normal(seed + 1, 0, m * k), [m, k]), device),
-    }
-}
-
-fn distance(found: Tensor<2>, expected: Tensor<2>) -> f64 {
-    let norm = |x: Tensor<2>| f64::from(x.powf_scalar(2.0).sum().into_scalar::<f32>()).sqrt();
+/// ‖found − expected‖ / ‖expected‖, wherever the two are.
+fn distance<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f64 {
+    let [found, expected] = [found, expected].map(|x| Tensor::<D>::from_data(x.into_data(), &Device::flex()));
+    let norm = |x: Tensor<D>| f64::from(x.powf_scalar(2.0).sum().into_scalar::<f32>()).sqrt();
     let scale = norm(expected.clone());
     assert!(scale > 0.0, "a test on zeros");
     norm(found - expected) / scale
-}
-
-#[test]
-fn codes_mean_on_the_device_what_they_mean_in_the_file() {
-    for device in [Device::flex(), devices::software_gpu().0] {
-        for (seed, shape) in SHAPES.into_iter().enumerate() {
-            for format in [Format::Q4B32, Format::Q8B32] {
-                let Case { matrix, dense, .. } = case(shape, format, seed as u64, &device);
-                let error = distance(matrix.dequantize(), dense);
-                assert!(error < DEQUANTIZED, "{shape:?} {format}: {error}");
-            }
-        }
-    }
-}
-
-#[test]
-fn the_shader_agrees_with_its_reference() {
-    let device = devices::software_gpu().0;
-    for (seed, shape) in SHAPES.into_iter().enumerate() {
-        for format in [Format::Q4B32, Format::Q8B32] {
-            let Case { matrix, dense, x } = case(shape, format, 100 + seed as u64, &device);
-            let before = launches();
-            let found = quant_linear(x.clone(), &matrix);
-            assert_eq!(launches(), before + 1, "the shader was not launched");
-            let error = distance(found.clone(), reference(x.clone(), &matrix));
-            assert!(error < PRODUCT, "{shape:?} {format}: {error}");
-            let error = distance(found, x.matmul(dense.transpose()));
-            assert!(error < PRODUCT, "{shape:?} {format} against the decoder: {error}");
-        }
-    }
-}
-
-/// A tensor that is a view of another one must not be read as if it were whole.
-#[test]
-fn the_shader_reads_transposed_and_cut_inputs() {
-    let device = devices::software_gpu().0;
-    let Case { matrix, dense, .. } = case([1, 70, 96], Format::Q8B32, 7, &device);
-    let wide = Tensor::<2>::random([96, 50], Distribution::Normal(0.0, 1.0), &device);
-    let view = wide.transpose().narrow(0, 3, 20); // [20, 96]
-    let error = distance(quant_linear(view.clone(), &matrix), view.matmul(dense.transpose()));
-    assert!(error < PRODUCT, "{error}");
-}
-
-#[test]
-fn on_the_cpu_it_is_the_reference() {
-    let Case { matrix, dense, x } = case([9, 33, 70], Format::Q4B32, 5, &Device::flex());
-    assert!(distance(quant_linear(x.clone(), &matrix), x.matmul(dense.transpose())) < PRODUCT);
-}
-
-#[test]
-fn a_matrix_that_is_not_what_it_says_is_refused() {
-    let device = Device::flex();
-    let encoded = encode(&noise::normal(1, 0, 64 * 2), 2, 64, Format::Q8B32).expect("finite weights");
-    let refusal =
-        |rows, cols, format| QuantMatrix::upload(&encoded, rows, cols, format, &device).unwrap_err().to_string();
-    assert!(refusal(3, 64, Format::Q8B32).contains("number of words"));
-    assert!(refusal(2, 64, Format::Q4B32).contains("number of words"));
-    assert!(refusal(2, 64, Format::F16).contains("q4b32 or q8b32"));
-    let mut damaged = encoded.clone();
-    damaged.scales[1] = half::f16::INFINITY;
-    let error = QuantMatrix::upload(&damaged, 2, 64, Format::Q8B32, &device).unwrap_err();
-    assert!(error.to_string().contains("scale of block 1"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! The shipped model through the library: the same picture on every device, and an end within one step.
 
-use flagdit::kernels::quant_linear::launches;
+use flagdit::kernels::{attention, quant_linear};
 use flagdit::{
     Device, Pipeline, Request,
     progress::{Event, Image, LoadProgress, LoadStage},
@@ -29,6 +29,7 @@ fn cpu_and_gpu_make_the_same_picture() {
     let prompts = ["a large red star on a blue background", "a small green ring"];
     for ((seed, (width, height)), prompt) in [(7, (64, 64)), (8, (96, 48))].into_iter().zip(prompts) {
         let request = || Request::image(prompt, width, height).seed(seed).steps(STEPS);
+        let launches = || [quant_linear::launches(), attention::launches()];
         let before = launches();
         let (cpu, gpu) = (picture(&on_cpu, request()), picture(&on_gpu, request()));
         // Every quantized matrix once an evaluation, those that read the caption once: no layer went another way.
@@ -38,8 +39,16 @@ fn cpu_and_gpu_make_the_same_picture() {
             _ if name.starts_with("text") || name.contains("_y.") || name.contains("cap_embedder") => 1,
             _ => STEPS * STAGES,
         };
-        let expected: usize = quantized.map(|(name, _)| times(name)).sum();
-        assert_eq!(launches() - before, expected as u64, "launches of our shader");
+        let products: usize = quantized.map(|(name, _)| times(name)).sum();
+        // To the tokens and to the caption, every evaluation; to the words of the prompt; to the pixels, in the decoder.
+        let attentions = on_gpu.manifest().tensors.keys().map(|name| match name {
+            _ if name.ends_with("attention.wq.weight") => 2 * STEPS * STAGES,
+            _ if name.ends_with("self_attn.q_proj.weight") => 1,
+            _ if name.starts_with("decoders.image.decoder") && name.ends_with("to_q.weight") => 1,
+            _ => 0,
+        });
+        let found = launches().iter().zip(before).map(|(now, before)| (now - before) as usize).collect::<Vec<_>>();
+        assert_eq!(found, [products, attentions.sum()], "launches of our shaders");
         let found = psnr(&cpu, &gpu);
         println!("{width}x{height}, seed {seed}: {found:.1} dB");
         assert!(found >= SAME_PICTURE, "{width}x{height}: {found:.1} dB");

@@ -11,15 +11,12 @@ use burn::{
 };
 
 use crate::{
-    nn::{attention::attention_by_rows, conv::Conv2d, linear::Linear, norm::GroupNorm},
+    nn::{attention::attention, conv::Conv2d, linear::Linear, norm::GroupNorm},
     weights::params::{Init, Params},
 };
 
 /// ε of every group norm.
 pub const EPSILON: f64 = 1e-6;
-
-/// Of the attention's scores so much is held at once: half of what every WebGPU device lets a kernel see of a buffer.
-const SCORES_BYTES: usize = 64 << 20;
 
 /// Norm, SiLU, convolution, twice, beside a shortcut.
 #[derive(Module, Debug)]
@@ -99,7 +96,7 @@ impl AttentionBlock {
         let pixels = self.group_norm.forward(x.clone()).reshape([batch, 1, channels, height * width]); // [B, 1, C, H·W]
         let pixels = pixels.swap_dims(2, 3); // [B, 1, H·W, C]
         let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v].map(|linear| linear.forward(pixels.clone()));
-        let out = self.to_out.forward(attention_by_rows(q, k, v, (channels as f64).powf(-0.5), SCORES_BYTES));
+        let out = self.to_out.forward(attention(q, k, v, (channels as f64).powf(-0.5), None));
         x + out.swap_dims(2, 3).reshape([batch, channels, height, width]) // [B, C, H, W]
     }
 }

@@ -4,7 +4,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 
-use super::quant_linear::{QuantMatrix, quant_linear, reference};
+use super::{
+    attention,
+    quant_linear::{QuantMatrix, quant_linear, reference},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     quant::{Format, encode},
@@ -17,9 +20,21 @@ const TOLERANCE: f64 = 1e-4;
 /// Rows of x, of W, and their columns: beside tiles, blocks and rows of words.
 const RAGGED: [usize; 3] = [17, 130, 97];
 /// Likewise; the last is large enough for high tiles.
-const SHAPES: [[usize; 3]; 4] = [[3, 5, 33], RAGGED, [65, 70, 128], [1030, 1000, 35]];
+const PRODUCTS: [[usize; 3]; 4] = [[3, 5, 33], RAGGED, [65, 70, 128], [1030, 1000, 35]];
 
-/// One product, computed on the device and on the CPU.
+/// Query heads, key heads, queries, keys, width, and whether there is a bias: beside tiles of queries and keys.
+type Heads = ([usize; 5], bool);
+const RAGGED_HEADS: Heads = ([4, 2, 37, 45, 32], true);
+/// Likewise, with one to four columns for each lane, and keys in one part or two; the first is smaller than a tile.
+const HEADS: [Heads; 5] = [
+    ([2, 2, 5, 3, 24], false),
+    RAGGED_HEADS,
+    ([2, 1, 33, 64, 48], false),
+    ([1, 1, 70, 31, 72], true),
+    ([3, 3, 40, 65, 128], false),
+];
+
+/// One kernel's result, computed on the device and on the CPU.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// What was computed.
@@ -35,38 +50,69 @@ pub struct Comparison {
 ///
 /// `device-lost` if the device does not answer.
 pub async fn compare(device: &Device) -> Result<Vec<Comparison>> {
-    compare_shapes(device, &SHAPES).await
+    compare_shapes(device, &PRODUCTS, &HEADS).await
 }
 
-async fn compare_shapes(device: &Device, shapes: &[[usize; 3]]) -> Result<Vec<Comparison>> {
+async fn compare_shapes(device: &Device, products: &[[usize; 3]], heads: &[Heads]) -> Result<Vec<Comparison>> {
     let mut comparisons = Vec::new();
-    for (number, &[m, n, k]) in shapes.iter().enumerate() {
-        let x = TensorData::new(numbers(2 * number as u64, m * k), [m, k]);
-        let w = numbers(2 * number as u64 + 1, n * k);
-        for format in [Format::Q4B32, Format::Q8B32] {
-            let encoded = encode(&w, n, k, format)?;
-            let product = |device: &Device, multiply: fn(Tensor<2>, &QuantMatrix) -> Tensor<2>| -> Result<Tensor<2>> {
-                let matrix = QuantMatrix::upload(&encoded, n, k, format, device)?;
-                Ok(multiply(Tensor::from_data(x.clone(), device), &matrix))
-            };
-            let expected = product(&Device::flex(), reference)?;
-            poison([m, n], device);
-            let error = distance(product(device, quant_linear)?, expected).await?;
-            comparisons.push(Comparison { name: format!("{m}x{k} by {n}x{k} in {format}"), error });
-        }
-        let product = |device: &Device| {
-            let w = Tensor::<2>::from_data(TensorData::new(w.clone(), [n, k]), device);
-            Tensor::<2>::from_data(x.clone(), device).matmul(w.transpose())
-        };
-        poison([m, n], device);
-        let error = distance(product(device), product(&Device::flex())).await?;
-        comparisons.push(Comparison { name: format!("{m}x{k} by {n}x{k}"), error });
+    for (seed, &shape) in (0..).zip(products) {
+        comparisons.extend(compare_products(device, shape, seed).await?);
+    }
+    for (seed, &shape) in (100..).zip(heads) {
+        comparisons.push(compare_attention(device, shape, seed).await?);
     }
     Ok(comparisons)
 }
 
-/// Refuses a GPU that computes something else than the CPU; where no shader runs there is nothing to ask. One shape in
-/// each format tells nonsense from numbers; more would cost the page a second of compiling on a slow driver.
+async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> Result<Vec<Comparison>> {
+    let mut comparisons = Vec::new();
+    let x = TensorData::new(numbers(2 * seed, m * k), [m, k]);
+    let w = numbers(2 * seed + 1, n * k);
+    for format in [Format::Q4B32, Format::Q8B32] {
+        let encoded = encode(&w, n, k, format)?;
+        let product = |device: &Device, multiply: fn(Tensor<2>, &QuantMatrix) -> Tensor<2>| -> Result<Tensor<2>> {
+            let matrix = QuantMatrix::upload(&encoded, n, k, format, device)?;
+            Ok(multiply(Tensor::from_data(x.clone(), device), &matrix))
+        };
+        let expected = product(&Device::flex(), reference)?;
+        poison([m, n], device);
+        let error = distance(product(device, quant_linear)?, expected).await?;
+        comparisons.push(Comparison { name: format!("product {m}x{k} by {n}x{k} in {format}"), error });
+    }
+    let product = |device: &Device| {
+        let w = Tensor::<2>::from_data(TensorData::new(w.clone(), [n, k]), device);
+        Tensor::<2>::from_data(x.clone(), device).matmul(w.transpose())
+    };
+    poison([m, n], device);
+    let error = distance(product(device), product(&Device::flex())).await?;
+    comparisons.push(Comparison { name: format!("product {m}x{k} by {n}x{k}"), error });
+    Ok(comparisons)
+}
+
+async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64) -> Result<Comparison> {
+    let [heads, kv_heads, queries, keys, width] = shape;
+    let attend = |device: &Device, attend: Attend| {
+        let tensor = |number: u64, shape: [usize; 4]| {
+            let values = numbers(4 * seed + number, shape.iter().product());
+            Tensor::<4>::from_data(TensorData::new(values, shape), device)
+        };
+        let [k, v] = [1, 2].map(|number| tensor(number, [2, kv_heads, keys, width]));
+        let bias = has_bias.then(|| tensor(3, [2, 1, 1, keys]) * 4.0);
+        attend(tensor(0, [2, heads, queries, width]), k, v, 0.5, bias)
+    };
+    let expected = attend(&Device::flex(), attention::reference);
+    poison([2, queries, heads, width], device);
+    let error = distance(attend(device, attention::attention), expected).await?;
+    let bias = if has_bias { " with a bias" } else { "" };
+    let name = format!("attention of {heads}x{queries} queries to {kv_heads}x{keys} keys of width {width}{bias}");
+    Ok(Comparison { name, error })
+}
+
+/// A kernel's or its reference's signature.
+type Attend = fn(Tensor<4>, Tensor<4>, Tensor<4>, f64, Option<Tensor<4>>) -> Tensor<4>;
+
+/// Refuses a GPU that computes something else than the CPU; where no shader runs there is nothing to ask. One shape for
+/// each kernel tells nonsense from numbers; more would cost the page a second of compiling on a slow driver.
 ///
 /// # Errors
 ///
@@ -75,10 +121,14 @@ pub async fn check(device: &Device) -> Result<()> {
     if !super::run_on(device) {
         return Ok(());
     }
-    match compare_shapes(device, &[RAGGED]).await?.iter().find(|comparison| !is_right(comparison.error)) {
+    match compare_shapes(device, &[RAGGED], &[RAGGED_HEADS])
+        .await?
+        .iter()
+        .find(|comparison| !is_right(comparison.error))
+    {
         None => Ok(()),
         Some(Comparison { name, error }) => {
-            Err(wrong_numbers("the GPU", format!("a relative error of {error:.1e} in the product {name}")))
+            Err(wrong_numbers("the GPU", format!("a relative error of {error:.1e} in the {name}")))
         }
     }
 }
@@ -97,18 +147,18 @@ fn is_right(error: f64) -> bool {
 }
 
 /// Leaves freed memory full of NaN where the next tensor of this shape will lie.
-fn poison(shape: [usize; 2], device: &Device) {
-    drop(Tensor::<2>::full(shape, f32::NAN, device));
+fn poison<const D: usize>(shape: [usize; D], device: &Device) {
+    drop(Tensor::<D>::full(shape, f32::NAN, device));
 }
 
-async fn distance(found: Tensor<2>, expected: Tensor<2>) -> Result<f64> {
+async fn distance<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> Result<f64> {
     let [found, expected] = [values(found).await?, values(expected).await?];
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
     let difference = norm(&mut found.iter().zip(&expected).map(|(found, expected)| found - expected));
     Ok(difference / norm(&mut expected.iter().copied()))
 }
 
-async fn values(tensor: Tensor<2>) -> Result<Vec<f64>> {
+async fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>> {
     let data = tensor.into_data_async().await.map_err(|error| Error::device_lost("the numbers of a test", error))?;
     Ok(data.iter::<f64>().collect())
 }

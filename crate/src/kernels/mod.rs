@@ -3,9 +3,13 @@
 //! A kernel is a function of tensors. On a GPU it launches the shader through Burn's extension point, elsewhere it is its
 //! reference; both are compared over ragged shapes in `crate/tests/kernels.rs`.
 
+pub mod attention;
 mod check;
 pub mod quant_linear;
+#[cfg(feature = "gpu")]
+mod shader;
 
+pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
 pub use quant_linear::{QuantMatrix, quant_linear};
 
@@ -22,10 +26,10 @@ pub fn run_on(device: &Device) -> bool {
     }
 }
 
-/// How often a shader of ours was launched in this process.
+/// How often shaders of ours were launched in this process.
 pub fn launches() -> u64 {
     #[cfg(feature = "gpu")]
-    return quant_linear::launches();
+    return attention::launches() + quant_linear::launches();
     #[cfg(not(feature = "gpu"))]
     0
 }
@@ -33,5 +37,5 @@ pub fn launches() -> u64 {
 /// The complete source of every variant of every shader, by name: for checks that need no GPU.
 #[cfg(feature = "gpu")]
 pub fn sources() -> Vec<(String, String)> {
-    quant_linear::sources()
+    [attention::sources(), quant_linear::sources()].concat()
 }

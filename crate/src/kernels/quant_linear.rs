@@ -105,8 +105,6 @@ pub use gpu::{launches, sources};
 
 #[cfg(feature = "gpu")]
 mod gpu {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use burn::{
         backend::{
             Backend, Dispatch, backend_extension,
@@ -114,21 +112,14 @@ mod gpu {
         },
         tensor::Tensor,
     };
-    use burn_cubecl::{
-        CubeBackend,
-        kernel::into_contiguous,
-        template::{KernelSource, SourceKernel, SourceTemplate},
-        tensor::CubeTensor,
-    };
-    use cubecl::{
-        CubeCount, CubeDim,
-        prelude::KernelId,
-        server::{KernelArguments, MetadataBindingInfo},
+    use burn_cubecl::{CubeBackend, kernel::into_contiguous};
+
+    use super::{
+        super::shader::{Shader, Source, empty},
+        QuantMatrix,
     };
 
-    use super::QuantMatrix;
-
-    const SHADER: &str = include_str!("../../../shaders/quant_linear.wgsl");
+    static SOURCE: Source = Source::new("quant_linear.wgsl", include_str!("../../../shaders/quant_linear.wgsl"));
     /// Columns of y that a workgroup takes.
     const TILE_N: usize = 64;
     /// Values of y that an invocation makes.
@@ -140,56 +131,20 @@ mod gpu {
     const FULL: usize = 256;
     const CODE_BITS: [usize; 2] = [4, 8];
 
-    static LAUNCHES: AtomicU64 = AtomicU64::new(0);
-
-    /// How often the shader was launched in this process: a shader that nothing calls should be noticed.
+    /// How often the shader was launched in this process.
     pub fn launches() -> u64 {
-        LAUNCHES.load(Ordering::Relaxed)
+        SOURCE.launches()
     }
 
-    /// A variant of the shader.
-    struct Kernel {
-        tile_m: usize,
-        code_bits: usize,
-    }
-
-    impl Kernel {
-        fn text(&self) -> String {
-            let Self { tile_m, code_bits } = self;
-            format!("const TILE_M: u32 = {tile_m}u;\nconst CODE_BITS: u32 = {code_bits}u;\n{SHADER}")
-        }
-
-        /// Invocations of a workgroup.
-        fn threads(&self) -> CubeDim {
-            CubeDim::new_1d((self.tile_m * TILE_N / VALUES) as u32)
-        }
-    }
-
-    impl KernelSource for Kernel {
-        fn source(&self) -> SourceTemplate {
-            SourceTemplate::new(self.text())
-        }
-
-        fn id(&self) -> KernelId {
-            // All parameters in one tuple: a second `info` would replace the first.
-            KernelId::new::<Self>().info((self.tile_m, self.code_bits)).cube_dim(*self.threads())
-        }
-
-        fn lang(&self) -> &'static str {
-            "wgsl"
-        }
+    fn shader(tile_m: usize, code_bits: usize) -> Shader {
+        let constants = vec![("TILE_M", tile_m), ("CODE_BITS", code_bits)];
+        Shader { source: &SOURCE, constants, threads: tile_m * TILE_N / VALUES }
     }
 
     /// Every variant with its name.
     pub fn sources() -> Vec<(String, String)> {
-        let kernels = TILES_M.iter().flat_map(|&tile_m| CODE_BITS.map(|code_bits| Kernel { tile_m, code_bits }));
-        let named = |kernel: Kernel| {
-            (
-                format!("quant_linear.wgsl with TILE_M {} and CODE_BITS {}", kernel.tile_m, kernel.code_bits),
-                kernel.text(),
-            )
-        };
-        kernels.map(named).collect()
+        let shaders = TILES_M.iter().flat_map(|&tile_m| CODE_BITS.map(|code_bits| shader(tile_m, code_bits)));
+        shaders.map(|shader| (shader.name(), shader.text())).collect()
     }
 
     #[backend_extension(Cube)]
@@ -211,21 +166,11 @@ mod gpu {
         ) -> FloatTensor<Self> {
             let (x, codes, scales) = (into_contiguous(x), into_contiguous(codes), into_contiguous(scales));
             let ([m, k], n) = ([x.meta.shape()[0], x.meta.shape()[1]], codes.meta.shape()[0]);
-            let y = x.client.empty(m * n * size_of::<f32>());
-            let y = CubeTensor::new_contiguous(x.client.clone(), x.device.clone(), [m, n].into(), y, x.dtype);
+            let y = empty(&x, &[m, n]);
             let tile_m = if m.div_ceil(TILES_M[1]) * n.div_ceil(TILE_N) >= FULL { TILES_M[1] } else { TILES_M[0] };
-            let buffers = [&x, &codes, &scales, &y].map(|tensor| tensor.handle.clone().binding());
-            let arguments = buffers.into_iter().fold(KernelArguments::new(), KernelArguments::with_buffer);
-            // An even number of u64: uniform buffers come in multiples of 16 bytes.
-            let shape = MetadataBindingInfo::custom(vec![m as u64, n as u64, k as u64, 0]);
-            let kernel = Kernel { tile_m, code_bits };
-            let threads = kernel.threads();
-            x.client.launch(
-                Box::new(SourceKernel::new(kernel, threads)),
-                CubeCount::Static(n.div_ceil(TILE_N) as u32, m.div_ceil(tile_m) as u32, 1),
-                arguments.with_info(shape),
-            );
-            LAUNCHES.fetch_add(1, Ordering::Relaxed);
+            let workgroups = [n.div_ceil(TILE_N), m.div_ceil(tile_m), 1];
+            let numbers = [m, n, k].map(|count| count as u64).to_vec();
+            shader(tile_m, code_bits).launch(&x.client, workgroups, &[&x, &codes, &scales, &y], numbers);
             y
         }
     }

@@ -9,7 +9,7 @@ use burn::{
 use super::{FlagDitConfig, sequence::Sequence};
 use crate::{
     nn::{
-        attention::{attention, merge_heads, repeat_heads, split_heads},
+        attention::{attention, merge_heads, split_heads},
         linear::Linear,
         norm::LayerNorm,
     },
@@ -19,9 +19,9 @@ use crate::{
 /// The caption as one block sees it. The same at every time t, so a run makes it once.
 #[derive(Debug, Clone)]
 pub struct CaptionKeys {
-    /// Normalised, `[B, H, T, d]`.
+    /// Normalised, `[B, Hkv, T, d]`.
     pub keys: Tensor<4>,
-    /// `[B, H, T, d]`.
+    /// `[B, Hkv, T, d]`.
     pub values: Tensor<4>,
     /// Which tokens are padding, `[B, 1, 1, T]`.
     pub bias: Tensor<4>,
@@ -84,7 +84,7 @@ impl JointAttention {
         let (wk_y, wv_y) = self.wk_y.as_ref().zip(self.wv_y.as_ref())?;
         let keys = normed(&self.ky_norm, wk_y.forward(features.clone()));
         let values = wv_y.forward(features);
-        let [keys, values] = [keys, values].map(|x| self.repeat(split_heads(x, self.kv_heads))); // [B, H, T, d]
+        let [keys, values] = [keys, values].map(|x| split_heads(x, self.kv_heads)); // [B, Hkv, T, d]
         Some(CaptionKeys { keys, values, bias })
     }
 
@@ -95,7 +95,7 @@ impl JointAttention {
         let q = sequence.rope.apply(split_heads(q, self.heads)); // [B, H, N, d]
         let k = sequence.rope.apply(split_heads(k, self.kv_heads));
         let v = split_heads(self.wv.forward(x), self.kv_heads);
-        let own = attention(q.clone(), self.repeat(k), self.repeat(v), sequence.scale, sequence.bias.clone());
+        let own = attention(q.clone(), k, v, sequence.scale, sequence.bias.clone());
         let out = match caption.zip(self.gate.as_ref()) {
             Some((caption, gate)) => own + self.to_caption(q, caption, gate.val()),
             None => own,
@@ -109,10 +109,6 @@ impl JointAttention {
         let CaptionKeys { keys, values, bias } = caption.clone();
         let gate = gate.tanh().reshape([1, self.heads, 1, 1]); // [1, H, 1, 1]
         attention(q, keys, values, scale, Some(bias)) * gate
-    }
-
-    fn repeat(&self, x: Tensor<4>) -> Tensor<4> {
-        repeat_heads(x, self.heads / self.kv_heads)
     }
 }
 

@@ -11,9 +11,8 @@ use serde::Serialize;
 use crate::{
     device::Capacity,
     error::{Error, ErrorKind, Result},
-    kernels::QuantMatrix,
+    kernels::{QuantMatrix, attention::SCORES_BYTES},
     model::{LatentShape, feed_forward::HIDDEN_BYTES},
-    nn::attention::SCORES_BYTES,
     parts::{DENOISER, IMAGE_DECODER, TEXT},
     progress::{Settings, Stage},
     request::Kind,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     nn::{
-        attention::{attention, causal_bias, merge_heads, repeat_heads, split_heads},
+        attention::{attention, causal_bias, merge_heads, split_heads},
         linear::Linear,
         norm::RmsNorm,
         rope::{Pairing, Rope},
@@ -318,12 +318,11 @@ impl DecoderLayer {
 
 impl SelfAttention {
     fn forward(&self, x: Tensor<3>, rope: &Rope, bias: &Tensor<4>) -> Tensor<3> {
-        let groups = self.heads / self.kv_heads;
         let q = rope.apply(split_heads(self.q_proj.forward(x.clone()), self.heads)); // [B, H, T, d]
         let k = rope.apply(split_heads(self.k_proj.forward(x.clone()), self.kv_heads));
         let v = split_heads(self.v_proj.forward(x), self.kv_heads);
         let scale = (q.dims()[3] as f64).powf(-0.5);
-        let out = attention(q, repeat_heads(k, groups), repeat_heads(v, groups), scale, Some(bias.clone()));
+        let out = attention(q, k, v, scale, Some(bias.clone()));
         self.o_proj.forward(merge_heads(out))
     }
 }

@@ -1,0 +1,103 @@
+//! One variant of a shader: its text, its identity among compiled ones, its launch.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burn::tensor::DType;
+use burn_cubecl::{
+    template::{KernelSource, SourceKernel, SourceTemplate},
+    tensor::CubeTensor,
+};
+use cubecl::{
+    CubeCount, CubeDim,
+    client::Client,
+    prelude::KernelId,
+    server::{KernelArguments, MetadataBindingInfo},
+};
+
+/// A file of `shaders/` as a kernel's binding knows it.
+pub struct Source {
+    /// The file's name.
+    pub file: &'static str,
+    /// The file's text.
+    pub text: &'static str,
+    /// How often it was launched in this process: a shader that nothing calls should be noticed.
+    pub launches: AtomicU64,
+}
+
+impl Source {
+    /// The file `file`, whose text is `text`.
+    pub const fn new(file: &'static str, text: &'static str) -> Self {
+        Self { file, text, launches: AtomicU64::new(0) }
+    }
+
+    /// How often it was launched in this process.
+    pub fn launches(&self) -> u64 {
+        self.launches.load(Ordering::Relaxed)
+    }
+}
+
+/// A tensor on `like`'s device, in f32, for a shader to write to; also to bind where a variant reads nothing.
+pub fn empty(like: &CubeTensor, shape: &[usize]) -> CubeTensor {
+    let handle = like.client.empty(shape.iter().product::<usize>() * size_of::<f32>());
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.to_vec().into(), handle, DType::F32)
+}
+
+/// A file with what varies.
+pub struct Shader {
+    /// The file.
+    pub source: &'static Source,
+    /// What the generated lines before the file's text state.
+    pub constants: Vec<(&'static str, usize)>,
+    /// Invocations of a workgroup.
+    pub threads: usize,
+}
+
+impl Shader {
+    /// For people.
+    pub fn name(&self) -> String {
+        let constants: Vec<_> = self.constants.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        format!("{} with {}", self.source.file, constants.join(" and "))
+    }
+
+    /// The complete WGSL.
+    pub fn text(&self) -> String {
+        let line = |(name, value): &(&str, usize)| format!("const {name}: u32 = {value}u;\n");
+        self.constants.iter().map(line).chain([self.source.text.to_owned()]).collect()
+    }
+
+    /// Runs `workgroups` workgroups. The tensors are bound in this order, each from its first number on, so strides are the
+    /// shader's business; no two may share memory, which browsers refuse to bind twice. The numbers come last, as a uniform.
+    pub fn launch(self, client: &Client, workgroups: [usize; 3], tensors: &[&CubeTensor], mut numbers: Vec<u64>) {
+        // Uniform buffers come in multiples of 16 bytes.
+        numbers.resize(numbers.len().next_multiple_of(2), 0);
+        let buffers = tensors.iter().map(|tensor| tensor.handle.clone().binding());
+        let arguments = buffers.fold(KernelArguments::new(), KernelArguments::with_buffer);
+        let [x, y, z] = workgroups.map(|count| count as u32);
+        self.source.launches.fetch_add(1, Ordering::Relaxed);
+        let threads = self.cube_dim();
+        client.launch(
+            Box::new(SourceKernel::new(self, threads)),
+            CubeCount::Static(x, y, z),
+            arguments.with_info(MetadataBindingInfo::custom(numbers)),
+        );
+    }
+
+    fn cube_dim(&self) -> CubeDim {
+        CubeDim::new_1d(self.threads as u32)
+    }
+}
+
+impl KernelSource for Shader {
+    fn source(&self) -> SourceTemplate {
+        SourceTemplate::new(self.text())
+    }
+
+    fn id(&self) -> KernelId {
+        // All parameters in one tuple: a second `info` would replace the first.
+        KernelId::new::<Self>().info((self.source.file, self.constants.clone())).cube_dim(*self.cube_dim())
+    }
+
+    fn lang(&self) -> &'static str {
+        "wgsl"
+    }
+}
