@@ -8,15 +8,16 @@ use std::{future::poll_fn, pin::Pin, rc::Rc};
 
 use futures_core::Stream;
 use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint8Array};
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    device::{Device, Kind},
+    device::{Capacity, Device, Kind},
     error::{Error, ErrorKind, Result},
     kernels,
     output::{Format, files},
     pipeline::Pipeline,
+    plan::{Blueprint, Plan},
     progress::{Event, Image, LoadProgress, Output, Settings, Timings},
     request::Request,
     weights::{ByteSource, LocalFuture},
@@ -141,9 +142,41 @@ impl Engine {
 
     /// Begins to generate. Freeing what is returned ends it.
     pub fn generate(&self, request: JsValue) -> std::result::Result<Generation, JsValue> {
-        let request: Request = serde_wasm_bindgen::from_value(request)
-            .map_err(|error| to_js(Error::bad_request("request").found(error.to_string())))?;
+        let request: Request = value("request", request)?;
         Ok(Generation { events: Box::pin(events(Rc::clone(&self.pipeline), request)), launches: kernels::launches() })
+    }
+}
+
+/// What a request would take of a device ([`Plan`]), told from the text of a manifest alone.
+#[wasm_bindgen(js_name = planMemory)]
+pub fn plan_memory(manifest: &str, request: JsValue, device: JsValue) -> std::result::Result<JsValue, JsValue> {
+    let request: Request = value("request", request)?;
+    let device: PlannedDevice = value("device", device)?;
+    let plan = || {
+        let blueprint = Blueprint::parse(manifest.as_bytes())?;
+        Plan::new(&blueprint, &blueprint.settings(&request)?, device.capacity())
+    };
+    json(&plan().map_err(to_js)?)
+}
+
+/// What JavaScript knows of a device.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PlannedDevice {
+    is_gpu: bool,
+    memory: Option<u64>,
+    max_buffer: Option<u64>,
+    max_binding: Option<u64>,
+}
+
+impl PlannedDevice {
+    fn capacity(&self) -> Capacity {
+        let limit = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        let device = match self.is_gpu {
+            true => Capacity::gpu(limit(self.max_buffer), limit(self.max_binding)),
+            false => Capacity::cpu(),
+        };
+        self.memory.map_or(device, |memory| device.within(memory))
     }
 }
 
@@ -283,6 +316,10 @@ fn picture(image: &Image) -> std::result::Result<JsValue, JsValue> {
     Reflect::set(&picture, &"height".into(), &(image.height as f64).into())?;
     Reflect::set(&picture, &"rgba".into(), &Uint8Array::from(rgba.as_slice()))?;
     Ok(picture.into())
+}
+
+fn value<T: DeserializeOwned>(subject: &str, value: JsValue) -> std::result::Result<T, JsValue> {
+    serde_wasm_bindgen::from_value(value).map_err(|error| to_js(Error::bad_request(subject).found(error.to_string())))
 }
 
 fn json(value: &impl Serialize) -> std::result::Result<JsValue, JsValue> {

@@ -12,6 +12,8 @@ mod harness;
 mod interrupt;
 #[path = "cli/kinds.rs"]
 mod kinds;
+#[path = "cli/memory.rs"]
+mod memory;
 #[path = "cli/models.rs"]
 mod models;
 #[path = "cli/pictures.rs"]

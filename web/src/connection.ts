@@ -1,8 +1,10 @@
 /** The page's end of the wire to the worker: commands out, replies to whoever waits for them. */
 import { aborted, DeviceError, RequestError, revive, type FlagditError } from './errors.js';
-import type { Command, EngineEvent, Loaded, LoadProgress, Reply } from './protocol.js';
+import type { Command, EngineEvent, Loaded, LoadProgress, MemoryPlan, Reply } from './protocol.js';
 
-type Sent = Extract<Command, { type: 'load' | 'generate' }>;
+type Sent = Extract<Command, { type: 'load' | 'plan' | 'generate' }>;
+/** What commands are answered with. */
+type Answer = Loaded | MemoryPlan;
 /** Without its number. */
 type Order = Sent extends infer C ? (C extends Sent ? Omit<C, 'id'> : never) : never;
 
@@ -10,7 +12,7 @@ type Order = Sent extends infer C ? (C extends Sent ? Omit<C, 'id'> : never) : n
 interface Waiting {
   onProgress?: (progress: LoadProgress) => void;
   onEvent?: (event: EngineEvent) => void;
-  resolve: (value: Loaded | undefined) => void;
+  resolve: (value: Answer | undefined) => void;
   reject: (error: FlagditError) => void;
 }
 
@@ -29,16 +31,16 @@ export class Connection {
   }
 
   /** Sends a command; settles with its answer. `signal` cancels it. */
-  send(
+  send<A extends Answer>(
     order: Order,
     { signal, ...handlers }: Pick<Waiting, 'onProgress' | 'onEvent'> & { signal?: AbortSignal },
-  ): Promise<Loaded | undefined> {
+  ): Promise<A | undefined> {
     if (this.end) return Promise.reject(this.end);
     if (signal?.aborted) return Promise.reject(aborted());
     const id = ++this.lastId;
     const cancel = () => this.worker.postMessage({ id: ++this.lastId, type: 'cancel', target: id } satisfies Command);
     signal?.addEventListener('abort', cancel, { once: true });
-    return new Promise<Loaded | undefined>((resolve, reject) => {
+    return new Promise<Answer | undefined>((resolve, reject) => {
       this.waiting.set(id, { ...handlers, resolve, reject });
       try {
         this.worker.postMessage({ id, ...order } as Command);
@@ -46,7 +48,7 @@ export class Connection {
         this.waiting.delete(id);
         reject(new RequestError('bad-request', `request: expected numbers and texts, found ${(error as Error).message}`));
       }
-    }).finally(() => signal?.removeEventListener('abort', cancel));
+    }).finally(() => signal?.removeEventListener('abort', cancel)) as Promise<A | undefined>;
   }
 
   /** Ends the worker; whoever still waits gets `reason`. */

@@ -15,7 +15,8 @@ import { ENGINE_BYTES } from './engine/sizes.js';
 import { aborted, DeviceError, RequestError } from './errors.js';
 import { adapterName, gpuObstacle, probe, type Capabilities } from './probe.js';
 import { Model } from './model.js';
-import type { DeviceChoice, DeviceKind, LoadProgress } from './protocol.js';
+import type { DeviceChoice, DeviceKind, Loaded, LoadProgress, MemoryPlan } from './protocol.js';
+import { complete, type Request } from './request.js';
 import { head, type ManifestHead } from './weights.js';
 
 export { AbortError, DeviceError, FlagditError, ModelError, NetworkError, RequestError, type ErrorCode } from './errors.js';
@@ -23,7 +24,7 @@ export { Model, type Sound } from './model.js';
 export type { AudioOutput, GenerateEvent, ImageOutput, Output, VideoOutput, ViewsOutput } from './output.js';
 export { probe, type Capabilities } from './probe.js';
 export type {
-  DeviceChoice, DeviceKind, DeviceState, Kind, LoadProgress, MediaType, Settings, Stats, Timings, Transition,
+  DeviceChoice, DeviceKind, DeviceState, Kind, LoadProgress, MediaType, MemoryPlan, Settings, StagePlan, Stats, Timings, Transition,
 } from './protocol.js';
 export { MAX_SEED, type AudioRequest, type ImageRequest, type Request, type VideoRequest, type ViewsRequest } from './request.js';
 export type { ManifestHead, Sizes } from './weights.js';
@@ -52,15 +53,48 @@ export interface Plan {
   cachedBytes: number;
   /** Bytes of the two engines' files, of which one is loaded; servers that compress send about a fifth. */
   engineBytes: Record<DeviceKind, number>;
+  /** What the request would take of the device, if there was one. */
+  memory?: MemoryPlan;
+}
+
+/** What to plan for. */
+export interface PlanOptions extends Pick<LoadOptions, 'device' | 'wasmUrl' | 'workerUrl'> {
+  /** Bytes that the device may take, if that is known better: browsers do not tell. */
+  memory?: number;
 }
 
 /**
- * Looks at the model at `url` without loading it.
+ * Looks at the model at `url` without loading it. With a request also at what that would take of the device, stage by stage,
+ * and what the device cannot do; this loads the CPU's engine, and nothing of the model but its manifest.
  *
  * @throws FlagditError `network`, `bad-model`, `bad-request`
  */
-export async function plan(url: string | URL): Promise<Plan> {
-  return { ...(await head(address('url', url))), engineBytes: { ...ENGINE_BYTES } };
+export async function plan(url: string | URL, request?: Partial<Request>, options: PlanOptions = {}): Promise<Plan> {
+  const { text, ...found } = await head(address('url', url));
+  const plan = { ...found, engineBytes: { ...ENGINE_BYTES } };
+  return request ? { ...plan, memory: await planMemory(await text.text(), request, options) } : plan;
+}
+
+async function planMemory(manifest: string, request: Partial<Request>, options: PlanOptions): Promise<MemoryPlan> {
+  const { device = 'auto', memory, wasmUrl, workerUrl } = options;
+  const can = await probe();
+  const isGpu = chooseDevice(device, can) === 'gpu';
+  const limits = isGpu && { maxBuffer: can.limits?.maxBufferSize, maxBinding: can.limits?.maxStorageBufferBindingSize };
+  // What is planned for has no need of words, nor of a way to stop it.
+  const { signal: _, ...asked } = complete({ prompt: 'a', seed: 0, ...request });
+  const connection = new Connection(spawn(workerUrl));
+  try {
+    const order = {
+      type: 'plan' as const,
+      manifest,
+      request: asked,
+      device: { isGpu, memory, ...limits },
+      wasmUrl: engineUrl(wasmUrl, 'cpu'),
+    };
+    return (await connection.send<MemoryPlan>(order, {}))!;
+  } finally {
+    connection.close(aborted());
+  }
 }
 
 /**
@@ -105,19 +139,24 @@ export function chooseDevice(device: DeviceChoice, can: Capabilities): DeviceKin
   return 'gpu';
 }
 
+/** Where an engine is, if somebody said so. */
+function engineUrl(wasmUrl: LoadOptions['wasmUrl'], device: DeviceKind): string | undefined {
+  const urls = typeof wasmUrl === 'string' || wasmUrl instanceof URL ? { cpu: wasmUrl } : { ...wasmUrl };
+  const url = urls[device];
+  return url && address('wasmUrl', url);
+}
+
 /** Loads into a worker of its own, so that an engine that ended leaves nothing behind. */
 async function open(from: string | URL | File[], device: DeviceKind, can: Capabilities, options: LoadOptions): Promise<Model> {
   const { onProgress, signal, wasmUrl, workerUrl } = options;
   const place = Array.isArray(from) ? { files: picked(from) } : { url: address('url', from) };
-  const urls = typeof wasmUrl === 'string' || wasmUrl instanceof URL ? { cpu: wasmUrl } : { ...wasmUrl };
-  const url = urls[device];
-  const order = { type: 'load' as const, place, device, wasmUrl: url && address('wasmUrl', url) };
+  const order = { type: 'load' as const, place, device, wasmUrl: engineUrl(wasmUrl, device) };
   const connection = new Connection(spawn(workerUrl));
   // The worker may be compiling, or reading its cache, and would listen later.
   const stop = () => connection.close(aborted());
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const loaded = (await connection.send(order, { signal, onProgress }))!;
+    const loaded = (await connection.send<Loaded>(order, { signal, onProgress }))!;
     const state = { ...loaded.device };
     if (device === 'gpu' && can.adapter) {
       // The engine knows what the browser tells it, which is often nothing.

@@ -138,11 +138,48 @@ export type EngineEvent =
   | { type: 'preview'; frames: Picture[] }
   | EngineDone;
 
+/** What a stage needs, in bytes. */
+export interface StagePlan {
+  stage: 'encode' | 'sample' | 'decode';
+  /** Of its network, as it lies on the device. */
+  weights: number;
+  /** That it works with. */
+  working: number;
+}
+
+/** What a request would take of a device. */
+export interface MemoryPlan {
+  /** Bytes of the model's files. */
+  download: number;
+  /** Tokens of the denoiser's sequence. */
+  tokens: number;
+  stages: StagePlan[];
+  /** Whether all networks stay on the device; otherwise each is freed when the next one needs its place. */
+  staysLoaded: boolean;
+  /** The most bytes at a time. */
+  peak: number;
+  /** The largest tensor, which must be no larger than what the device binds. */
+  largest: { name: string; bytes: number };
+  /** What the device can hold; browsers do not tell how much memory a GPU has, so it is assumed unless it was stated. */
+  capacity: { isGpu: boolean; memory: number; isKnown: boolean; maxBuffer: number | null; maxBinding: number | null };
+  /** What the device cannot do, and what to ask for instead; empty if it can do all. */
+  obstacles: string[];
+}
+
+/** A device to plan for. */
+export interface PlannedDevice {
+  isGpu: boolean;
+  memory?: number;
+  maxBuffer?: number;
+  maxBinding?: number;
+}
+
 /** Where the model is. */
 export type ModelPlace = { url: string } | { files: { path: string; file: File }[] };
 
 export type Command = { id: number } & (
   | { type: 'load'; place: ModelPlace; device: DeviceKind; wasmUrl?: string }
+  | { type: 'plan'; manifest: string; request: EngineRequest; device: PlannedDevice; wasmUrl?: string }
   | { type: 'generate'; request: EngineRequest }
   | { type: 'cancel'; target: number }
 );
@@ -157,6 +194,6 @@ export interface Loaded {
 export type Reply =
   | { id: number; type: 'progress'; progress: LoadProgress }
   | { id: number; type: 'event'; event: EngineEvent }
-  | { id: number; type: 'done'; value?: Loaded }
+  | { id: number; type: 'done'; value?: Loaded | MemoryPlan }
   | { id: number; type: 'failed'; error: PlainError }
   | { type: 'fatal'; error: PlainError };

@@ -55,16 +55,16 @@ export function source(place: ModelPlace, onProgress: OnProgress, signal: AbortS
 }
 
 /** The manifest at `url`, and how much of the model would have to be downloaded. */
-export async function head(url: string): Promise<{ manifest: ManifestHead; bytes: number; cachedBytes: number }> {
+export async function head(url: string): Promise<{ manifest: ManifestHead; text: Blob; bytes: number; cachedBytes: number }> {
   const base = folder(url);
-  const { head: manifest } = await fetchManifest(base);
+  const { head: manifest, blob: text } = await fetchManifest(base);
   const cache = await openCache();
   let [bytes, cachedBytes] = [0, 0];
   for (const file of manifest.files) {
     bytes += file.bytes;
     if (await cache?.match(key(base, file))) cachedBytes += file.bytes;
   }
-  return { manifest, bytes, cachedBytes };
+  return { manifest, text, bytes, cachedBytes };
 }
 
 class RemoteSource implements ByteSource {

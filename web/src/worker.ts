@@ -1,10 +1,11 @@
 /** The worker: owns the engine and the model, so that the page stays free. Only here are the wasm packages imported. */
 import type { Engine, Generation } from './engine/cpu/flagdit.js';
 import { aborted, NetworkError, plain, type ErrorCode } from './errors.js';
-import type { Command, DeviceKind, EngineEvent, Loaded, LoadProgress, Reply } from './protocol.js';
+import type { Command, DeviceKind, EngineEvent, Loaded, LoadProgress, MemoryPlan, Reply } from './protocol.js';
 import { source } from './weights.js';
 
 type Load = Extract<Command, { type: 'load' }>;
+type PlanOrder = Extract<Command, { type: 'plan' }>;
 type Generate = Extract<Command, { type: 'generate' }>;
 
 /** The same sources twice, without and with WebGPU: nobody downloads what his device cannot use. */
@@ -29,7 +30,8 @@ self.addEventListener('message', ({ data }: MessageEvent<Command>) => {
   }
   const abort = new AbortController();
   running.set(data.id, abort);
-  const work = data.type === 'load' ? load(data, abort.signal) : generate(data, abort.signal);
+  const work: Promise<Loaded | MemoryPlan | void> =
+    data.type === 'load' ? load(data, abort.signal) : data.type === 'plan' ? plan(data) : generate(data, abort.signal);
   work
     .then(
       (value) => reply({ id: data.id, type: 'done', value: value ?? undefined }),
@@ -69,6 +71,12 @@ async function load({ id, place, device, wasmUrl }: Load, signal: AbortSignal): 
   }
   if (signal.aborted) throw aborted();
   return { manifest: engine.manifest, identity: engine.identity, device: engine.device };
+}
+
+/** Needs no GPU, whatever it is for: the smaller engine does it. */
+async function plan({ manifest, request, device, wasmUrl }: PlanOrder): Promise<MemoryPlan> {
+  const { planMemory } = await start('cpu', wasmUrl);
+  return planMemory(manifest, request, device) as MemoryPlan;
 }
 
 /** The engine's module, running. */
