@@ -28,6 +28,7 @@ use crate::{
 };
 
 /// What a batch is conditioned on.
+#[allow(clippy::large_enum_variant, reason = "one lives at a time")]
 pub(super) enum Condition {
     Caption(Caption),
     Labels(Tensor<1, Int>),

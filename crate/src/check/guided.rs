@@ -77,7 +77,7 @@ pub(super) struct SampleCall {
 impl SampleCall {
     pub async fn compare(&self, comparing: &Comparing<'_>, model: &FlagDit, name: &str) -> Result<()> {
         let Self { num_sampling_steps: points, time_shifting_factor: shift, .. } = *self;
-        if !(2..=MOST_POINTS).contains(&points) || !(shift.is_finite() && shift > 0.0) {
+        if !((2..=MOST_POINTS).contains(&points) && shift.is_finite() && shift > 0.0) {
             return Err(Error::bad_model(format!("{}: {name}", comparing.reference().name()))
                 .expected(format!("2 to {MOST_POINTS} points and a shift above 0"))
                 .found(format!("{points} and {shift}")));

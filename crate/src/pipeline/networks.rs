@@ -59,6 +59,14 @@ impl Networks {
         Self { text: Slot::empty(), denoiser: Slot::empty(), vae: Slot::empty() }
     }
 
+    fn free(&self, stage: Stage) {
+        match stage {
+            Stage::Encode => self.text.free(),
+            Stage::Sample => self.denoiser.free(),
+            Stage::Decode => self.vae.free(),
+        }
+    }
+
     /// All of them; `progress` hears of every tensor.
     pub async fn all(
         reader: &Reader,
@@ -123,17 +131,13 @@ impl Pipeline {
     fn make_room(&self, plan: &Plan, stage: Stage) -> StagePlan {
         let Networks { text, denoiser, vae } = &self.networks;
         let wanted = plan.stage(stage);
-        let others: [(Stage, &Cell<u64>, &dyn Fn()); 3] = [
-            (Stage::Decode, &vae.bytes, &|| vae.free()),
-            (Stage::Encode, &text.bytes, &|| text.free()),
-            (Stage::Sample, &denoiser.bytes, &|| denoiser.free()),
-        ];
-        let others = || others.iter().filter(|(its_stage, ..)| *its_stage != stage);
-        let taken = || wanted.bytes() + others().map(|(_, bytes, _)| bytes.get()).sum::<u64>();
+        let others = [(Stage::Decode, &vae.bytes), (Stage::Encode, &text.bytes), (Stage::Sample, &denoiser.bytes)];
+        let others = || others.iter().filter(|(its_stage, _)| *its_stage != stage);
+        let taken = || wanted.bytes() + others().map(|(_, bytes)| bytes.get()).sum::<u64>();
         let mut is_freed = false;
-        for (_, bytes, free) in others() {
+        for (its_stage, bytes) in others() {
             if taken() > self.device.capacity().memory && bytes.get() > 0 {
-                free();
+                self.networks.free(*its_stage);
                 is_freed = true;
             }
         }
