@@ -75,11 +75,10 @@ test('its interface does what it says', async ({ page, served }) => {
     failures.push(await failure(() => model.image({ prompt: 'x' })));
     const cached = await plan(`${origin}/weights/`);
     // What a request would take, of a device that is asked for and of one that is too small.
-    const planned = [];
-    for (const device of ['gpu', 'cpu'] as const) {
-      planned.push((await plan(`${origin}/weights/`, { width: 256, height: 128 }, { device })).memory!);
-    }
-    planned.push((await plan(`${origin}/weights/`, { width: 256, height: 256 }, { device: 'cpu', memory: 1e6 })).memory!);
+    const planned = [
+      (await plan(`${origin}/weights/`, { width: 256, height: 128 })).memory!,
+      (await plan(`${origin}/weights/`, { width: 256, height: 256 }, { device: 'cpu', memory: 1e6 })).memory!,
+    ];
     failures.push(await failure(() => plan(`${origin}/weights/`, { width: 60 })));
     return {
       planned,
@@ -90,12 +89,9 @@ test('its interface does what it says', async ({ page, served }) => {
 
   expect(found.can).toMatchObject({ wasmSimd: true, webgpu: false, reason: expect.stringContaining('') });
   expect(found.before.cachedBytes).toBe(0);
-  const [gpu, cpu, small] = found.planned;
-  expect(gpu!.download).toBe(found.before.bytes);
-  expect([gpu!.tokens, gpu!.capacity.isGpu, gpu!.obstacles, gpu!.staysLoaded]).toEqual([136, true, [], true]);
-  expect(gpu!.capacity.maxBinding).toBeGreaterThanOrEqual(128 << 20);
-  // Quantized matrices are multiplied by as they are, but on the CPU they are expanded.
-  expect(cpu!.stages[1]!.weights).toBeGreaterThan(2 * gpu!.stages[1]!.weights);
+  const [cpu, small] = found.planned;
+  expect(cpu!.download).toBe(found.before.bytes);
+  expect([cpu!.tokens, cpu!.capacity.isGpu, cpu!.obstacles, cpu!.staysLoaded]).toEqual([136, false, [], true]);
   expect(small!.staysLoaded).toBe(false);
   expect(small!.obstacles[0]).toContain('MB are free');
   expect(found.cached.cachedBytes).toBe(found.before.bytes);

@@ -49,7 +49,7 @@ const FAULTS: Record<string, (file: string, response: ServerResponse) => boolean
   huge: (file, response) => {
     if (file !== 'manifest.json') return false;
     const manifest = JSON.parse(readFileSync(join(WEIGHTS, file), 'utf8'));
-    manifest.sizes.image.max = [4096, 4096];
+    manifest.sizes.image.max = [8192, 8192];
     response.end(JSON.stringify(manifest));
     return true;
   },

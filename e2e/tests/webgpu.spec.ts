@@ -64,7 +64,9 @@ test('its interface does on a GPU what it does on the CPU, with our own shaders'
   await visit(page, served.origin);
   const found = await page.evaluate(
     async ([origin, prompt, steps]) => {
-      const { load } = (await import(`${origin}/dist/index.js`)) as Flagdit;
+      const { load, plan } = (await import(`${origin}/dist/index.js`)) as Flagdit;
+      const planFor = async (device: 'gpu' | 'cpu') => (await plan(`${origin}/weights/`, {}, { device })).memory!;
+      const planned = [await planFor('gpu'), await planFor('cpu')] as const;
       const progress: Record<string, [number, number]> = {};
       const model = await load(`${origin}/weights/`, {
         device: 'gpu',
@@ -94,11 +96,19 @@ test('its interface does on a GPU what it does on the CPU, with our own shaders'
         stopped = (error as { code: string }).code;
       }
       const wide = await model.image({ prompt, steps: 1, width: 96, height: 48 });
-      return { progress, kinds, png, stats, settings, stopped, lastStep, wide: wide.width, device: model.device, manifest: model.manifest };
+      return {
+        planned, progress, kinds, png, stats, settings, stopped, lastStep, wide: wide.width, device: model.device,
+        manifest: model.manifest,
+      };
     },
     [served.origin, PROMPT, STEPS] as const,
   );
   expect(found.device).toMatchObject({ kind: 'software', name: expect.stringMatching(/swiftshader/i), warning: expect.stringMatching(/swiftshader is a software adapter/) });
+  const [onGpu, onCpu] = found.planned;
+  expect([onGpu.capacity.isGpu, onGpu.obstacles, onGpu.staysLoaded]).toEqual([true, [], true]);
+  expect(onGpu.capacity.maxBinding).toBeGreaterThanOrEqual(128 << 20);
+  // Quantized matrices are multiplied by as they are, but on the CPU they are expanded.
+  expect(onCpu.stages[1]!.weights).toBeGreaterThan(2 * onGpu.stages[1]!.weights);
   expect(Object.keys(found.progress)).toEqual(['download', 'verify', 'upload', 'compile']);
   for (const [loaded, total] of Object.values(found.progress)) expect(loaded).toBe(total);
   expect(found.kinds).toEqual(['stage', 'stage', 'step', 'step', 'preview', 'step', 'stage', 'done']);

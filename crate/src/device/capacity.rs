@@ -24,19 +24,18 @@ const CPU_TENSOR: u64 = if cfg!(target_family = "wasm") { 128 << 20 } else { 1 <
 const GPU_TENSOR: u64 = 256 << 20;
 /// What is assumed of a GPU: neither WebGPU nor wgpu tells how much memory there is.
 const GPU_MEMORY: u64 = 4 << 30;
-/// A WebAssembly module addresses 4 GiB, not all of which a browser gives.
-const WASM_MEMORY: u64 = 2 << 30;
+/// A WebAssembly module addresses 4 GiB, some of which are the engine's own.
+const WASM_MEMORY: u64 = 7 << 29;
 /// Where the system does not tell.
 const CPU_MEMORY: u64 = 8 << 30;
 
 impl Capacity {
-    /// The CPU's: what the system says is free.
+    /// The CPU's: what the system says is free, or what WebAssembly can address.
     pub fn cpu() -> Self {
-        let free = free_memory();
-        let assumed = if cfg!(target_family = "wasm") { WASM_MEMORY } else { CPU_MEMORY };
+        let free = if cfg!(target_family = "wasm") { Some(WASM_MEMORY) } else { free_memory() };
         Self {
             is_gpu: false,
-            memory: free.unwrap_or(assumed),
+            memory: free.unwrap_or(CPU_MEMORY),
             is_known: free.is_some(),
             max_buffer: None,
             max_binding: None,
