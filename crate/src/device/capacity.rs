@@ -24,8 +24,8 @@ const CPU_TENSOR: u64 = if cfg!(target_family = "wasm") { 128 << 20 } else { 1 <
 const GPU_TENSOR: u64 = 256 << 20;
 /// What is assumed of a GPU: neither WebGPU nor wgpu tells how much memory there is.
 const GPU_MEMORY: u64 = 4 << 30;
-/// A WebAssembly module addresses 4 GiB, some of which are the engine's own.
-const WASM_MEMORY: u64 = 7 << 29;
+/// A WebAssembly module addresses 4 GiB, some of which are the engine's own, or holes.
+const WASM_MEMORY: u64 = 3 << 30;
 /// Where the system does not tell.
 const CPU_MEMORY: u64 = 8 << 30;
 
