@@ -52,6 +52,27 @@ impl<'a> Comparing<'a> {
         self.reference.tensors().get(name).ok_or_else(|| self.refusal(name).expected("a tensor").found("none"))
     }
 
+    /// A stored tensor that must have this shape, as what is to be compared with it has.
+    ///
+    /// # Errors
+    ///
+    /// `bad-model` if there is none, or it has another shape.
+    pub(super) fn expected(&self, name: &str, shape: &[usize]) -> Result<&'a [f32]> {
+        let stored = self.stored(name)?;
+        if stored.shape == shape {
+            return Ok(&stored.values);
+        }
+        Err(self.of_another_model(name, format!("{shape:?}")))
+    }
+
+    fn of_another_model(&self, name: &str, expected: String) -> Error {
+        let found = self.reference.tensors().get(name).map(|stored| format!("{:?}", stored.shape));
+        self.refusal(name)
+            .expected(format!("the shape {expected}"))
+            .found(found.unwrap_or_default())
+            .remedy("the reference is of another model")
+    }
+
     /// A stored tensor on the device, whose sides are those that are given, where one is given.
     ///
     /// # Errors
@@ -63,11 +84,7 @@ impl<'a> Comparing<'a> {
             |(&side, wanted): (&usize, &Option<usize>)| side > 0 && wanted.is_none_or(|wanted| wanted == side);
         if shape.len() != D || !shape.iter().zip(&sides).all(is_side) {
             let sides = sides.map(|side| side.map_or("any".to_owned(), |side| side.to_string()));
-            return Err(self
-                .refusal(name)
-                .expected(format!("the shape [{}]", sides.join(", ")))
-                .found(format!("{shape:?}"))
-                .remedy("the reference is of another model"));
+            return Err(self.of_another_model(name, format!("[{}]", sides.join(", "))));
         }
         Ok(Tensor::from_data(TensorData::new(values.clone(), shape.clone()), &self.device))
     }
@@ -81,18 +98,8 @@ impl<'a> Comparing<'a> {
         if !self.has(name) {
             return Ok(());
         }
-        let shape = found.dims();
-        let expected = self.stored(name)?;
-        if expected.shape != shape {
-            return Err(self
-                .refusal(name)
-                .expected(format!("the shape {shape:?}"))
-                .found(format!("{:?}", expected.shape))
-                .remedy("the reference is of another model"));
-        }
-        let data = found.try_into_data().map_err(|error| Error::device_lost(name, format!("{error:?}")))?;
-        let found: Vec<f32> = data.iter::<f32>().collect();
-        self.compare_values(name, &found, &expected.values);
+        let expected = self.expected(name, &found.dims())?;
+        self.compare_values(name, &numbers(name, found)?, expected);
         Ok(())
     }
 
@@ -113,4 +120,10 @@ impl<'a> Comparing<'a> {
         let not_computed = if all { unused.into_iter().collect() } else { Vec::new() };
         Report { comparisons: self.comparisons.into_inner(), not_computed }
     }
+}
+
+/// The numbers of a tensor that was computed for `name`.
+pub(super) fn numbers<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.try_into_data().map_err(|error| Error::device_lost(name, format!("{error:?}")))?;
+    Ok(data.iter::<f32>().collect())
 }

@@ -13,8 +13,8 @@ use crate::{
     sampler::{Guidance, GuidedChannels, Solver, SolverKind, Tolerance, schedule::time_grid},
 };
 
-/// Channels that upstream guides.
-const GUIDED: usize = 3;
+/// Channels that upstream guides, the official code and diffusers alike.
+pub(super) const GUIDED: usize = 3;
 /// Upstream never asked for more; a grid is allocated.
 const MOST_POINTS: usize = 1001;
 

@@ -14,22 +14,20 @@
 use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
 
-use super::{Comparing, Stored};
+use super::{
+    Comparing,
+    guided::GUIDED,
+    text::{Batch, Side},
+};
 use crate::{
     decode::vae::AutoencoderKl,
     error::{Error, Result},
     model::{Caption, FlagDit, LatentShape, SequenceOptions, TimeAware},
     sampler::{Guidance, GuidedChannels, Solver, SolverKind, Tolerance, schedule::diffusers_grid},
-    text::{
-        embeddings::{Gathered, gather},
-        language_model::{LanguageModel, batch_ids},
-        tokenizer::Tokenizer,
-    },
+    text::{language_model::LanguageModel, tokenizer::Tokenizer},
     weights::{Reader, manifest::Manifest},
 };
 
-/// Channels that `LuminaPipeline` guides.
-const GUIDED: usize = 3;
 /// Upstream's schedulers have as many times.
 const MOST_STEPS: usize = 1000;
 /// Prompts are padded to multiples of this.
@@ -87,58 +85,21 @@ pub async fn text(
         let ids = |prompt: &String| Ok(tokenizer.encode(prompt)?.ids);
         let prompts = run.prompt.iter().map(ids).collect::<Result<Vec<_>>>()?;
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-        let (columns, pad) = (longest.next_multiple_of(PADDED), tokenizer.rules().pad);
-        compare_ids(comparing, &prefix, &prompts, columns, pad)?;
-        compare_features(comparing, model, reader, &prefix, &prompts, columns).await?;
+        let columns = longest.next_multiple_of(PADDED);
+        let compare = async |prefix: &str, rows: &[Vec<u32>]| {
+            let batch = Batch::padded(rows, columns, Side::Right);
+            batch.compare_ids(comparing, prefix, tokenizer.rules().pad)?;
+            let (table, ids) = batch.embeddings(model, Some(reader), comparing.device()).await?;
+            batch.compare(comparing, &format!("{prefix}prompt_embeds"), model.forward_from(table, ids))
+        };
+        compare(&prefix, &prompts).await?;
         if run.is_guided() {
             let negative = run.negative_prompt.clone().unwrap_or_else(|| vec![String::new(); prompts.len()]);
             let ids = |prompt: &String| Ok(tokenizer.encode_negative(prompt, longest)?.ids);
             let negative = negative.iter().map(ids).collect::<Result<Vec<_>>>()?;
-            let prefix = format!("{prefix}negative_");
-            compare_ids(comparing, &prefix, &negative, columns, pad)?;
-            compare_features(comparing, model, reader, &prefix, &negative, columns).await?;
+            compare(&format!("{prefix}negative_"), &negative).await?;
         }
     }
-    Ok(())
-}
-
-fn compare_ids(comparing: &Comparing, prefix: &str, rows: &[Vec<u32>], columns: usize, pad: u32) -> Result<()> {
-    // A row of the full width, which is taken off again, makes the others as wide.
-    let wide = [rows, &[vec![pad; columns]]].concat();
-    let (ids, mask) = batch_ids(&wide, pad, comparing.device());
-    comparing.compare(&format!("{prefix}input_ids"), ids.narrow(0, 0, rows.len()).float())?;
-    comparing.compare(&format!("{prefix}attention_mask"), mask.narrow(0, 0, rows.len()))
-}
-
-/// Compares what is made of tokens; what is made of padding carries no meaning.
-async fn compare_features(
-    comparing: &Comparing<'_>,
-    model: &LanguageModel,
-    reader: &Reader,
-    prefix: &str,
-    rows: &[Vec<u32>],
-    columns: usize,
-) -> Result<()> {
-    let name = format!("{prefix}prompt_embeds");
-    if !comparing.has(&name) {
-        return Ok(());
-    }
-    let Stored { shape, values } = comparing.stored(&name)?;
-    let Gathered { table, ids } = gather(reader, rows, comparing.device()).await?;
-    let (ids, _) = batch_ids(&ids, 0, comparing.device());
-    let features = model.forward_from(table, ids); // [B, longest, C]
-    let [prompts, longest, width] = features.dims();
-    if *shape != [prompts, columns, width] {
-        let expected = format!("the shape [{prompts}, {columns}, {width}]");
-        return Err(comparing.refusal(&name).expected(expected).found(format!("{shape:?}")));
-    }
-    let data = features.try_into_data().map_err(|error| Error::device_lost(&name, format!("{error:?}")))?;
-    let ours: Vec<f32> = data.iter::<f32>().collect();
-    let of_tokens = |values: &[f32], columns: usize| -> Vec<f32> {
-        let row = |(row, ids): (usize, &Vec<u32>)| values[row * columns * width..][..ids.len() * width].to_vec();
-        rows.iter().enumerate().flat_map(row).collect()
-    };
-    comparing.compare_values(&name, &of_tokens(&ours, longest), &of_tokens(values, columns));
     Ok(())
 }
 
@@ -176,7 +137,6 @@ async fn sample(
     run: &Run,
     grid: Vec<f64>,
 ) -> Result<()> {
-    let config = model.config();
     let caption = caption(comparing, model, prefix, run)?;
     let rows = caption.mask.dims()[0];
     let prepared = model.prepare(&caption);
@@ -192,8 +152,7 @@ async fn sample(
     let out = model.output(batch(start.clone()), at(grid[0]), &prepared, &sequence.at(grid[0]));
     comparing.compare(&format!("{prefix}transformer_out_0"), out)?;
 
-    let guidance =
-        Guidance { scale: run.guidance_scale, channels: GuidedChannels::First(GUIDED.min(config.in_channels)) };
+    let guidance = Guidance { scale: run.guidance_scale, channels: GuidedChannels::First(GUIDED) };
     let mut solver = Solver::new(SolverKind::Euler, grid, Tolerance::default(), start)?;
     let mut velocity = async |x: Tensor<4>, t: f64| {
         let v = model.forward_prepared(batch(x), at(t), &prepared, &sequence.at(t));

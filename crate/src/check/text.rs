@@ -12,11 +12,11 @@
 //!
 //! Where upstream was given an `attention_mask`, what it makes of padding carries no meaning and is not compared.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Int, Tensor};
 
-use super::{Comparing, Stored};
+use super::{Comparing, Stored, comparing::numbers};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     text::{
         embeddings::{Gathered, TABLE, gather},
         language_model::{LanguageModel, batch_ids},
@@ -25,8 +25,8 @@ use crate::{
     weights::Reader,
 };
 
-/// A stored batch: its rows of ids without what is ignored, and where they stand.
-struct Batch {
+/// Rows of ids as a reference has them: without padding, and where they stand among it.
+pub(super) struct Batch {
     rows: Vec<Vec<u32>>,
     /// The first column of each row.
     starts: Vec<usize>,
@@ -51,14 +51,29 @@ pub async fn check(
     for prefix in ["", "left_"].into_iter().filter(|prefix| comparing.has(&format!("{prefix}input_ids"))) {
         let batch = Batch::read(comparing, prefix, vocabulary(model, reader))?;
         if !prompts.is_empty() {
-            tokens(comparing, prefix, &batch, &prompts, tokenizer.rules().pad)?;
+            let side = if prefix == "left_" { Side::Left } else { Side::Right };
+            Batch::padded(&prompts, batch.tokens, side).compare_ids(comparing, prefix, tokenizer.rules().pad)?;
         }
         features(comparing, model, reader, prefix, &batch).await?;
     }
     Ok(())
 }
 
+/// Where the padding is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Left,
+    Right,
+}
+
 impl Batch {
+    /// Rows in so many columns, or in more if one is longer.
+    pub fn padded(rows: &[Vec<u32>], columns: usize, side: Side) -> Self {
+        let tokens = rows.iter().map(Vec::len).max().unwrap_or(0).max(columns);
+        let start = |row: &Vec<u32>| if side == Side::Left { tokens - row.len() } else { 0 };
+        Self { rows: rows.to_vec(), starts: rows.iter().map(start).collect(), tokens }
+    }
+
     fn read(comparing: &Comparing, prefix: &str, vocabulary: usize) -> Result<Self> {
         let name = format!("{prefix}input_ids");
         let Stored { shape, values } = comparing.stored(&name)?;
@@ -88,37 +103,58 @@ impl Batch {
         }
         Ok(batch)
     }
-}
 
-/// What the tokenizer makes of the prompts, placed as the stored rows are.
-fn tokens(comparing: &Comparing, prefix: &str, batch: &Batch, prompts: &[Vec<u32>], pad: u32) -> Result<()> {
-    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-    if prompts.len() != batch.rows.len() || longest > batch.tokens {
-        return Err(comparing
-            .refusal(&format!("{prefix}input_ids"))
-            .expected(format!("{} prompts of at most {} tokens", batch.rows.len(), batch.tokens))
-            .found(format!("{} of up to {longest}", prompts.len())));
+    /// The ids as numbers of the rows of a table, and the table: `reader`'s, or the model's own.
+    pub async fn embeddings(
+        &self,
+        model: &LanguageModel,
+        reader: Option<&Reader>,
+        device: &Device,
+    ) -> Result<(Tensor<2>, Tensor<2, Int>)> {
+        let Gathered { table, ids } = match reader {
+            Some(reader) => gather(reader, &self.rows, device).await?,
+            None => Gathered { table: model.table(), ids: self.rows.clone() },
+        };
+        Ok((table, batch_ids(&ids, 0, device).0))
     }
-    let is_left = prefix == "left_";
-    let mut ids = vec![pad as f32; prompts.len() * batch.tokens];
-    let mut mask = vec![0.0; ids.len()];
-    for (row, prompt) in prompts.iter().enumerate() {
-        let start = row * batch.tokens + if is_left { batch.tokens - prompt.len() } else { 0 };
-        for (place, &id) in prompt.iter().enumerate() {
-            (ids[start + place], mask[start + place]) = (id as f32, 1.0);
-        }
-    }
-    for (name, found) in [("input_ids", &ids), ("attention_mask", &mask), ("mask", &mask)] {
-        let name = format!("{prefix}{name}");
-        if comparing.has(&name) {
-            let expected = comparing.stored(&name)?;
-            if expected.values.len() != found.len() {
-                return Err(comparing.refusal(&name).expected("as many as ids").found(format!("{:?}", expected.shape)));
+
+    /// Compares ids and mask.
+    pub fn compare_ids(&self, comparing: &Comparing, prefix: &str, pad: u32) -> Result<()> {
+        let mut ids = vec![pad as f32; self.rows.len() * self.tokens];
+        let mut mask = vec![0.0; ids.len()];
+        for (number, (row, start)) in self.rows.iter().zip(&self.starts).enumerate() {
+            for (place, &id) in row.iter().enumerate() {
+                let at = number * self.tokens + start + place;
+                (ids[at], mask[at]) = (id as f32, 1.0);
             }
-            comparing.compare_values(&name, found, &expected.values);
         }
+        for (name, found) in [("input_ids", &ids), ("attention_mask", &mask), ("mask", &mask)] {
+            let name = format!("{prefix}{name}");
+            if comparing.has(&name) {
+                let expected = comparing.expected(&name, &[self.rows.len(), self.tokens])?;
+                comparing.compare_values(&name, found, expected);
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Compares what is made of the tokens, `[B, longest, C]`: what is made of padding carries no meaning.
+    pub fn compare(&self, comparing: &Comparing, name: &str, found: Tensor<3>) -> Result<()> {
+        if !comparing.has(name) {
+            return Ok(());
+        }
+        let [rows, longest, width] = found.dims();
+        let stored = comparing.expected(name, &[rows, self.tokens, width])?;
+        let ours = numbers(name, found)?;
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        for (row, (ids, start)) in self.rows.iter().zip(&self.starts).enumerate() {
+            let count = ids.len() * width;
+            found.extend_from_slice(&ours[row * longest * width..][..count]);
+            expected.extend_from_slice(&stored[(row * self.tokens + start) * width..][..count]);
+        }
+        comparing.compare_values(name, &found, &expected);
+        Ok(())
+    }
 }
 
 /// How many tokens there are.
@@ -134,41 +170,11 @@ async fn features(
     prefix: &str,
     batch: &Batch,
 ) -> Result<()> {
-    let Gathered { table, ids } = match reader {
-        Some(reader) => gather(reader, &batch.rows, comparing.device()).await?,
-        None => Gathered { table: model.table(), ids: batch.rows.clone() },
-    };
-    let (ids, _) = batch_ids(&ids, 0, comparing.device());
-    let compare = |name: String, states: Tensor<3>| compare(comparing, &name, states, batch);
+    let (table, ids) = batch.embeddings(model, reader, comparing.device()).await?;
+    let compare = |name: String, states: Tensor<3>| batch.compare(comparing, &name, states);
     for (i, state) in model.hidden_states(table.clone(), ids.clone()).into_iter().enumerate() {
         compare(format!("{prefix}hidden_state_{i}"), state)?;
     }
     compare(format!("{prefix}features"), model.forward_from(table.clone(), ids.clone()))?;
     compare(format!("{prefix}last_hidden_state"), model.last_hidden_state(table, ids))
-}
-
-/// Compares what belongs to tokens.
-fn compare(comparing: &Comparing, name: &str, found: Tensor<3>, batch: &Batch) -> Result<()> {
-    if !comparing.has(name) {
-        return Ok(());
-    }
-    let Stored { shape, values } = comparing.stored(name)?;
-    let [rows, longest, width] = found.dims();
-    if *shape != [rows, batch.tokens, width] {
-        return Err(comparing
-            .refusal(name)
-            .expected(format!("the shape [{rows}, {}, {width}]", batch.tokens))
-            .found(format!("{shape:?}"))
-            .remedy("the reference is of another model"));
-    }
-    let data = found.try_into_data().map_err(|error| Error::device_lost(name, format!("{error:?}")))?;
-    let ours: Vec<f32> = data.iter::<f32>().collect();
-    let (mut found, mut expected) = (Vec::new(), Vec::new());
-    for (row, (ids, start)) in batch.rows.iter().zip(&batch.starts).enumerate() {
-        let count = ids.len() * width;
-        found.extend_from_slice(&ours[row * longest * width..][..count]);
-        expected.extend_from_slice(&values[(row * batch.tokens + start) * width..][..count]);
-    }
-    comparing.compare_values(name, &found, &expected);
-    Ok(())
 }
