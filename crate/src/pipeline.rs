@@ -56,7 +56,8 @@ impl Pipeline {
     ///
     /// `bad-model`, `integrity` or `file` that name what was expected and what was found.
     ///
-    /// `out-of-memory` where a network alone is known not to fit; on a GPU also `unsupported`, if its driver computes something else than the CPU ([`kernels::check`]).
+    /// `out-of-memory` where a network alone is known not to fit; on a GPU also `unsupported`, if its driver computes
+    /// something else than the CPU ([`kernels::check`]).
     pub async fn open(source: impl ByteSource + 'static, device: Device) -> Result<Self> {
         Self::open_with(source, device, &mut |_| {}).await
     }

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     model::FlagDit,
     parts,
-    plan::{Plan, StagePlan},
+    plan::Plan,
     progress::{LoadProgress, LoadStage, Stage},
     text::{embeddings::TABLE, language_model::LanguageModel},
     weights::Reader,
@@ -30,8 +30,13 @@ impl<T> Slot<T> {
         Self { network: RefCell::new(None), bytes: Cell::new(0) }
     }
 
-    fn get(&self) -> Option<Rc<T>> {
-        self.network.borrow().clone()
+    /// The network; loaded, if it is not there.
+    async fn get_or(&self, bytes: u64, load: impl Future<Output = Result<T>>) -> Result<Rc<T>> {
+        let known = self.network.borrow().clone();
+        match known {
+            Some(network) => Ok(network),
+            None => Ok(self.put(load.await?, bytes)),
+        }
     }
 
     fn put(&self, network: T, bytes: u64) -> Rc<T> {
@@ -96,39 +101,25 @@ impl Networks {
 impl Pipeline {
     /// The text encoder; it is loaded if it is not, in the place of others if it needs that. So for the others.
     pub(super) async fn text(&self, plan: &Plan) -> Result<Rc<LanguageModel>> {
-        let stage = self.make_room(plan, Stage::Encode);
-        let slot = &self.networks.text;
-        match slot.get() {
-            Some(network) => Ok(network),
-            None => Ok(slot.put(parts::text(&self.reader, self.device.burn(), &mut |_| {}).await?, stage.weights)),
-        }
+        let bytes = self.make_room(plan, Stage::Encode);
+        self.networks.text.get_or(bytes, parts::text(&self.reader, self.device.burn(), &mut |_| {})).await
     }
 
     /// The denoiser.
     pub(super) async fn denoiser(&self, plan: &Plan) -> Result<Rc<FlagDit>> {
-        let stage = self.make_room(plan, Stage::Sample);
-        let slot = &self.networks.denoiser;
-        match slot.get() {
-            Some(network) => Ok(network),
-            None => Ok(slot.put(parts::denoiser(&self.reader, self.device.burn(), &mut |_| {}).await?, stage.weights)),
-        }
+        let bytes = self.make_room(plan, Stage::Sample);
+        self.networks.denoiser.get_or(bytes, parts::denoiser(&self.reader, self.device.burn(), &mut |_| {})).await
     }
 
     /// The decoder of pictures.
     pub(super) async fn vae(&self, plan: &Plan) -> Result<Rc<AutoencoderKl>> {
-        let stage = self.make_room(plan, Stage::Decode);
-        let slot = &self.networks.vae;
-        match slot.get() {
-            Some(network) => Ok(network),
-            None => {
-                Ok(slot.put(parts::autoencoder(&self.reader, self.device.burn(), &mut |_| {}).await?, stage.weights))
-            }
-        }
+        let bytes = self.make_room(plan, Stage::Decode);
+        self.networks.vae.get_or(bytes, parts::autoencoder(&self.reader, self.device.burn(), &mut |_| {})).await
     }
 
     /// Frees the networks of other stages until this one fits with what it works with, those first that are cheapest to
-    /// load again.
-    fn make_room(&self, plan: &Plan, stage: Stage) -> StagePlan {
+    /// load again. The bytes of this stage's network.
+    fn make_room(&self, plan: &Plan, stage: Stage) -> u64 {
         let Networks { text, denoiser, vae } = &self.networks;
         let wanted = plan.stage(stage);
         let others = [(Stage::Decode, &vae.bytes), (Stage::Encode, &text.bytes), (Stage::Sample, &denoiser.bytes)];
@@ -145,6 +136,6 @@ impl Pipeline {
             // Freed pages stay in the allocator's pool otherwise, where the next network's tensors may not fit.
             self.device.burn().memory_cleanup();
         }
-        wanted
+        wanted.weights
     }
 }
