@@ -44,8 +44,7 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
 /// model took. A GPU that `auto` chose and that fails is passed over for the CPU, with a warning.
 pub async fn open(folder: &Path, name: &str, memory: Option<u64>, terminal: &Terminal) -> Result<(Pipeline, f64)> {
     let mut progress = Progress::new(terminal);
-    let within = |device: Device| memory.map_or(device.clone(), |memory| device.within(memory));
-    let device = within(Device::parse(name).await?);
+    let device = Device::parse(name).await?.within(memory);
     if let Some(warning) = device.warning() {
         progress.aside(|| terminal.warning(warning))?;
     }
@@ -55,7 +54,7 @@ pub async fn open(folder: &Path, name: &str, memory: Option<u64>, terminal: &Ter
     let pipeline = match Pipeline::open(model::source(folder), device).await {
         Err(error) if is_choice && error.kind().exit_code() == ErrorKind::DeviceLost.exit_code() => {
             progress.aside(|| terminal.warning(&format!("{error}; using the CPU instead")))?;
-            Pipeline::open(model::source(folder), within(Device::cpu())).await?
+            Pipeline::open(model::source(folder), Device::cpu().within(memory)).await?
         }
         opened => opened?,
     };

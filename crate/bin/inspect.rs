@@ -38,8 +38,7 @@ fn plan(manifest: &Path, size: Size, args: &InspectArgs, terminal: &Terminal) ->
     let text = std::fs::read(manifest).map_err(|error| Error::file(manifest.display(), &error))?;
     let blueprint = Blueprint::parse(&text)?;
     let settings = blueprint.settings(&Request::image("a", size.width, size.height))?;
-    let device = pollster::block_on(Device::parse(&args.device))?;
-    let device = args.memory.map_or(device.clone(), |memory| device.within(memory));
+    let device = pollster::block_on(Device::parse(&args.device))?.within(args.memory);
     let plan = Plan::new(&blueprint, &settings, device.capacity())?;
     if terminal.is_json() {
         return terminal.print(&json!({ "type": "plan", "device": device.name(), "plan": plan }).to_string());

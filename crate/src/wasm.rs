@@ -176,7 +176,7 @@ impl PlannedDevice {
             true => Capacity::gpu(limit(self.max_buffer), limit(self.max_binding)),
             false => Capacity::cpu(),
         };
-        self.memory.map_or(device, |memory| device.within(memory))
+        device.within(self.memory)
     }
 }
 

@@ -53,9 +53,9 @@ impl Capacity {
         }
     }
 
-    /// The same device with so many bytes of memory, which somebody stated.
-    pub fn within(self, memory: u64) -> Self {
-        Self { memory, is_known: true, ..self }
+    /// The same device with so many bytes of memory, if somebody stated that.
+    pub fn within(self, memory: Option<u64>) -> Self {
+        memory.map_or(self, |memory| Self { memory, is_known: true, ..self })
     }
 
     /// How large a tensor may get where work can be divided.
@@ -85,7 +85,7 @@ mod tests {
     fn the_smaller_limit_counts_and_a_stated_memory_is_known() {
         let gpu = Capacity::gpu(1 << 30, 128 << 20);
         assert_eq!((gpu.largest(), gpu.is_known), (128 << 20, false));
-        assert_eq!((gpu.within(7).memory, gpu.within(7).is_known), (7, true));
+        assert_eq!((gpu.within(Some(7)).memory, gpu.within(Some(7)).is_known), (7, true));
         let cpu = Capacity::cpu();
         assert_eq!(cpu.largest(), u64::MAX);
         // No machine that runs this has less than a hundred megabytes free.

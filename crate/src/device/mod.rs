@@ -148,8 +148,8 @@ impl Device {
         Ok(Self { burn, name: adapter.name.clone(), kind: adapter.kind, warning: None, capacity })
     }
 
-    /// The same device with so many bytes of memory, instead of what the system tells or is assumed.
-    pub fn within(mut self, memory: u64) -> Self {
+    /// The same device with so many bytes of memory, if that is stated, instead of what the system tells or is assumed.
+    pub fn within(mut self, memory: Option<u64>) -> Self {
         self.capacity = self.capacity.within(memory);
         self
     }
