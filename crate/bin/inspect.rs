@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use flagdit::error::{Error, Result};
+use flagdit::error::Result;
 use flagdit::output::{self, Recorded};
 use flagdit::plan::{Blueprint, Plan, megabytes};
 use flagdit::weights::manifest::{Component, Frames, Manifest};
-use flagdit::weights::{MANIFEST, Reader};
+use flagdit::weights::{MANIFEST, Reader, read_manifest};
 use flagdit::{Device, Request};
 use serde::Serialize;
 use serde_json::json;
@@ -21,22 +21,22 @@ use crate::terminal::Terminal;
 pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     let path = &args.path;
     let is_manifest = path.file_name().is_some_and(|name| name == MANIFEST);
-    if let Some(size) = args.plan {
-        let manifest = if is_manifest { path.clone() } else { path.join(MANIFEST) };
-        return plan(&manifest, size, args, terminal);
-    }
-    match path.parent().filter(|_| is_manifest) {
-        Some(folder) if folder.as_os_str().is_empty() => self::folder(Path::new("."), terminal),
-        Some(folder) => self::folder(folder, terminal),
-        None if path.is_file() => picture(path, terminal),
-        None => self::folder(path, terminal),
+    let folder = match path.parent().filter(|_| is_manifest) {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => path,
+    };
+    match args.plan {
+        Some(size) => plan(folder, size, args, terminal),
+        None if path.is_file() && !is_manifest => picture(path, terminal),
+        None => self::folder(folder, terminal),
     }
 }
 
 /// What a picture of this size would take, told from the manifest alone.
-fn plan(manifest: &Path, size: Size, args: &InspectArgs, terminal: &Terminal) -> Result<()> {
-    let text = std::fs::read(manifest).map_err(|error| Error::file(manifest.display(), &error))?;
-    let blueprint = Blueprint::parse(&text)?;
+fn plan(folder: &Path, size: Size, args: &InspectArgs, terminal: &Terminal) -> Result<()> {
+    let (manifest, identity) = pollster::block_on(read_manifest(&model::source(folder)))?;
+    let blueprint = Blueprint::new(&manifest, &identity)?;
     let settings = blueprint.settings(&Request::image("a", size.width, size.height))?;
     let device = pollster::block_on(Device::parse(&args.device))?.within(args.memory);
     let plan = Plan::new(&blueprint, &settings, device.capacity())?;

@@ -9,12 +9,11 @@ use serde_json::{Map, Value};
 use crate::{
     error::{Error, Result},
     parts::{DENOISER, IMAGE_DECODER, TEXT},
-    weights::checkpoint::read_whole,
+    weights::checkpoint::{read_json, read_whole},
 };
 
 /// Inputs and outputs of a network are small beside its weights.
 const MAX_IO_BYTES: u64 = 1 << 30;
-const MAX_JSON_BYTES: u64 = 4 << 20;
 const IO: &str = "io.safetensors";
 /// How it was called; where that name belongs to a format of upstream's, [`CASE`] says more.
 const CONFIG: &str = "config.json";
@@ -44,6 +43,7 @@ impl Reference {
     ///
     /// `file` for what cannot be read, `bad-model` for what is no safetensors file or no JSON.
     pub fn open(folder: &Path) -> Result<Self> {
+        let object = |path: &Path| read_json::<Map<String, Value>>(path, "an object in JSON");
         let mut calls = object(&folder.join(CONFIG))?;
         let more = folder.join(CASE);
         if more.is_file() {
@@ -119,12 +119,6 @@ impl Reference {
         let all = self.runs().is_some();
         is_about.into_iter().filter_map(|(name, is_there)| (all || is_there).then_some(name)).collect()
     }
-}
-
-fn object(path: &Path) -> Result<Map<String, Value>> {
-    serde_json::from_slice(&read_whole(path, MAX_JSON_BYTES)?).map_err(|error| {
-        Error::bad_model(path.display().to_string()).expected("an object in JSON").found(error.to_string())
-    })
 }
 
 fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {

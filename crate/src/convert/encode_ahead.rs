@@ -53,8 +53,8 @@ struct Job<'a> {
 /// # Errors
 ///
 /// `bad-request` if no rule fits a tensor, `bad-model` if one has a name or shape that a manifest cannot have.
-pub(super) fn packings<'a>(networks: &[&'a Network], rules: &[Rule]) -> Result<Vec<Planned<'a>>> {
-    let tensors = networks.iter().flat_map(|network| network.tensors().iter().map(move |tensor| (*network, tensor)));
+pub(super) fn packings<'a>(networks: &'a [Network], rules: &[Rule]) -> Result<Vec<Planned<'a>>> {
+    let tensors = networks.iter().flat_map(|network| network.tensors().iter().map(move |tensor| (network, tensor)));
     tensors
         .map(|(network, tensor)| {
             let format = format_for(rules, &tensor.name).ok_or_else(|| {

@@ -96,8 +96,7 @@ pub fn convert(
     let source = Source::open(source, options)?;
     let rules = options.recipe.clone().unwrap_or_else(|| options.quant.recipe());
     let mut writer = Writer::new(target)?;
-    let networks: Vec<&network::Network> = source.networks.iter().collect();
-    let tensors = encode_ahead::packings(&networks, &rules)?;
+    let tensors = encode_ahead::packings(&source.networks, &rules)?;
     encode_ahead::write(&tensors, &mut writer, progress)?;
     if let Some(tokenizer) = &source.tokenizer {
         writer.add_file(source::TOKENIZER, tokenizer)?;

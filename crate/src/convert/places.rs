@@ -14,7 +14,7 @@ use crate::{
     model::{FlagDitConfig, Variant},
     text::{language_model::ModelType, tokenizer::TokenizerRules},
     weights::{
-        checkpoint::{Checkpoint, read_whole},
+        checkpoint::{Checkpoint, read_json},
         manifest::{Sampling, Sizes},
         upstream::{self, Rename},
     },
@@ -22,8 +22,6 @@ use crate::{
 
 /// What says that a folder is a diffusers pipeline.
 const MODEL_INDEX: &str = "model_index.json";
-/// JSON that is read whole is no longer than this.
-pub(super) const MAX_JSON_BYTES: u64 = 4 << 20;
 
 /// The parts that are wanted of a source.
 pub(super) struct Places {
@@ -208,11 +206,7 @@ fn official_config(path: &Path, variant: Variant) -> Result<FlagDitConfig> {
 
 /// A JSON file that holds the configuration of `what`.
 pub(super) fn json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
-    serde_json::from_slice(&read_whole(path, MAX_JSON_BYTES)?).map_err(|error| {
-        Error::bad_model(path.display().to_string())
-            .expected(format!("the configuration of {what}"))
-            .found(error.to_string())
-    })
+    read_json(path, format!("the configuration of {what}"))
 }
 
 fn parsed<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     Options,
     network::Network,
-    places::{DenoiserPlace, MAX_JSON_BYTES, Places, TextPlace, json},
+    places::{DenoiserPlace, Origin, Places, TextPlace, json},
 };
 use crate::{
     decode::vae::VaeConfig,
@@ -23,7 +23,7 @@ use crate::{
         tokenizer::Tokenizer,
     },
     weights::{
-        checkpoint::{Checkpoint, read_whole},
+        checkpoint::{Checkpoint, MAX_JSON_BYTES, read_whole},
         manifest::{Component, Components, Sampling, Sizes},
     },
 };
@@ -87,7 +87,7 @@ impl Source {
 struct Denoiser {
     network: Network,
     config: FlagDitConfig,
-    origin: super::places::Origin,
+    origin: Origin,
 }
 
 impl Denoiser {

@@ -33,7 +33,7 @@ mod writer;
 pub use digest::CHUNK_BYTES;
 pub use manifest::Manifest;
 pub use packed::{Packed, Packing};
-pub use reader::{DenseTensor, RawData, RawTensor, Reader};
+pub use reader::{DenseTensor, RawData, RawTensor, Reader, read_manifest};
 pub use source::{ByteSource, Folder, LocalFuture, Memory, folder};
 pub use writer::Writer;
 

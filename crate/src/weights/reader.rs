@@ -73,10 +73,7 @@ impl Reader {
     /// [`ErrorKind::File`] if a file cannot be read, [`ErrorKind::Integrity`] if a file's length is not the manifest's,
     /// [`ErrorKind::BadModel`] if the manifest or a header is not as it should be, or they contradict each other.
     pub async fn open(source: Rc<dyn ByteSource>) -> Result<Self> {
-        let bytes = source.size(MANIFEST).await?;
-        manifest::check_length(bytes)?;
-        let text = source.read(MANIFEST, 0, bytes as usize).await?;
-        let manifest = Manifest::parse(&text)?;
+        let (manifest, identity) = read_manifest(&*source).await?;
         for file in &manifest.files {
             check_size(&*source, file).await?;
         }
@@ -93,7 +90,7 @@ impl Reader {
             Some(Shard { header: header?, sha256: sha256?, is_confirmed: Cell::new(false) })
         };
         let shards = headers.into_iter().zip(shards).map(shard).collect();
-        Ok(Self { manifest, identity: identity(&text), files, shards })
+        Ok(Self { manifest, identity, files, shards })
     }
 
     /// What the model says of itself.
@@ -257,6 +254,17 @@ impl Reader {
         }
         Ok(&shard.header)
     }
+}
+
+/// The manifest of a model and the model's identity; nothing else is read.
+///
+/// # Errors
+/// [`ErrorKind::File`] if it cannot be read, [`ErrorKind::BadModel`] if it is not as it should be.
+pub async fn read_manifest(source: &dyn ByteSource) -> Result<(Manifest, String)> {
+    let bytes = source.size(MANIFEST).await?;
+    manifest::check_length(bytes)?;
+    let text = source.read(MANIFEST, 0, bytes as usize).await?;
+    Ok((Manifest::parse(&text)?, identity(&text)))
 }
 
 async fn check_size(source: &dyn ByteSource, file: &FileEntry) -> Result<()> {

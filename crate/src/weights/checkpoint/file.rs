@@ -5,7 +5,12 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use serde::de::DeserializeOwned;
+
 use crate::error::{Error, ErrorKind, Result};
+
+/// JSON and texts that are read whole are no longer than this.
+pub(crate) const MAX_JSON_BYTES: u64 = 4 << 20;
 
 /// All of the file at `path`, if it has no more than `most` bytes: asked before memory is taken for them.
 ///
@@ -19,6 +24,12 @@ pub(crate) fn read_whole(path: &Path, most: u64) -> Result<Vec<u8>> {
         return Err(Error::bad_model(path.display().to_string()).expected(expected).found(bytes.to_string()));
     }
     std::fs::read(path).map_err(failure)
+}
+
+/// A file of JSON, which holds what is `expected`.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, expected: impl Into<String>) -> Result<T> {
+    serde_json::from_slice(&read_whole(path, MAX_JSON_BYTES)?)
+        .map_err(|error| Error::bad_model(path.display().to_string()).expected(expected).found(error.to_string()))
 }
 
 /// An open file. It stays open, so that all pieces are of the file whose header was read.

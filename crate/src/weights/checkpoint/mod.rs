@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::weights::header::Dtype;
 use file::LocalFile;
 
-pub(crate) use file::read_whole;
+pub(crate) use file::{MAX_JSON_BYTES, read_json, read_whole};
 use folder::Shards;
 use kind::FileKind;
 
