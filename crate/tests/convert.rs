@@ -4,8 +4,6 @@
 #[path = "support/golden.rs"]
 mod golden;
 
-use std::path::PathBuf;
-
 use flagdit::{
     Device, Pipeline, Request,
     convert::{Options, convert},
@@ -33,7 +31,7 @@ fn lumina_pipelines_pictures_come_out_on_the_gpu() {
 }
 
 fn check(most: i32, device: impl Fn() -> Device) {
-    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crate/tests/fixtures").join(CASE).join("pipeline");
+    let source = golden::path(CASE).join("pipeline");
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     let options = Options { quant: Quant::F32, recipe: None, config: None, text_encoder: None, vae: None, part: None };
     let stored = golden::tensors(&format!("{CASE}/io.safetensors"));

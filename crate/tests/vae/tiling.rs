@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::decode::vae::AutoencoderKl;
+use flagdit::parts;
 use flagdit::sampler::noise::normal;
-use flagdit::weights::{self, Reader, params::Params};
+use flagdit::weights::{self, Reader};
 
 use crate::{
     load,
@@ -48,10 +49,7 @@ fn shipped(device: &Device) -> AutoencoderKl {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/weights-quantized/toybox");
     pollster::block_on(async {
         let reader = Reader::open(Rc::new(weights::folder(folder))).await.expect("the shipped model opens");
-        let config = reader.manifest().components.decoders["image"].config.clone();
-        let config = serde_json::from_value(config).expect("its configuration is an autoencoder's");
-        let params = Params::load(&reader, "decoders.image", device, &mut |_| {}).await.expect("its shards are whole");
-        AutoencoderKl::new(&config, &params).expect("every tensor has its place")
+        parts::autoencoder(&reader, device, &mut |_| {}).await.expect("its autoencoder is whole")
     })
 }
 
