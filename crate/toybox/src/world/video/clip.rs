@@ -26,9 +26,9 @@ impl Clip {
         let resizes = matches!(motion, Motion::Grows | Motion::Shrinks);
         let size = if resizes || rng.chance(0.5) { Size::Large } else { Size::Small };
         let mut scene = Scene::single_at(rng, shape, colour, size, Place::Centre);
-        // Smaller than in pictures, so that there is room to move.
+        // Smaller than in pictures, so that there is room to move; what stays where it is needs none.
         scene.objects[0].extent = match size {
-            _ if resizes => rng.range(0.52, 0.58),
+            Size::Large if resizes || motion == Motion::Spins => rng.range(0.52, 0.58),
             Size::Small => rng.range(0.28, 0.32),
             Size::Large => rng.range(0.42, 0.47),
         };

@@ -4,9 +4,9 @@ use std::f32::consts::TAU;
 
 use crate::world::{Rng, Shape};
 
-/// How far a spinning object turns in a clip, in degrees: most of a turn. Over eight frames that is 43° a frame, over
-/// sixteen 20°, and no shape looks the same again after either.
-const TURN: f32 = 300.0;
+/// How far a spinning object turns in a clip, in degrees: half a turn. Over eight frames that is 26° a frame, less than
+/// half of the 60° after which a hexagon looks the same again: from 30° on an eye would see it turn the other way.
+const TURN: f32 = 180.0;
 /// How often a bouncing object goes up and comes down again.
 const BOUNCES: f32 = 2.0;
 /// How often a blinking object is seen and how often not.
@@ -71,13 +71,14 @@ pub(super) struct Pose {
 }
 
 impl Motion {
-    /// Draws a motion: half of the clips show moves, three in twenty of all a move with a spin.
+    /// Draws a motion: half of the clips show moves, a fifth of all a move with a spin, and a sixth a spin in its place:
+    /// more than any other motion, because turned outlines are what is hardest to learn.
     pub fn sample(rng: &mut Rng) -> Self {
         let direction = rng.choose(&Direction::ALL);
         match rng.uniform() {
-            u if u < 0.36 => Self::Moves(direction),
-            u if u < 0.51 => Self::MovesAndSpins(direction),
-            u if u < 0.61 => Self::Spins,
+            u if u < 0.32 => Self::Moves(direction),
+            u if u < 0.54 => Self::MovesAndSpins(direction),
+            u if u < 0.70 => Self::Spins,
             _ => rng.choose(&[Self::Grows, Self::Shrinks, Self::Bounces, Self::Circles, Self::Blinks]),
         }
     }
