@@ -7,6 +7,8 @@ use flagdit::sampler::noise;
 mod attention;
 #[path = "support/devices.rs"]
 mod devices;
+#[path = "kernels/norms.rs"]
+mod norms;
 #[path = "kernels/quant_linear.rs"]
 mod quant_linear;
 

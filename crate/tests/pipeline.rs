@@ -1,6 +1,6 @@
 //! The shipped model through the library: the same picture on every device, and an end within one step.
 
-use flagdit::kernels::{attention, quant_linear};
+use flagdit::kernels::{attention, qk_norm_rope, quant_linear, rms_norm_modulate};
 use flagdit::{
     Device, Pipeline, Request,
     progress::{Event, Image, LoadProgress, LoadStage},
@@ -21,6 +21,43 @@ const STEPS: usize = 4;
 /// Evaluations a step of the midpoint solver, the manifest's.
 const STAGES: usize = 2;
 
+fn launches() -> [u64; 4] {
+    [quant_linear::launches(), attention::launches(), qk_norm_rope::launches(), rms_norm_modulate::launches()]
+}
+
+/// What [`launches`] grows by with a picture, where no layer goes another way.
+fn expected_launches(pipeline: &Pipeline) -> [usize; 4] {
+    let tensors = &pipeline.manifest().tensors;
+    let count = |times: &dyn Fn(&str) -> usize| tensors.keys().map(|name| times(name)).sum();
+    let evaluations = STEPS * STAGES;
+    // Every quantized matrix an evaluation, those that read the caption once.
+    let products = count(&|name| match name {
+        _ if !tensors[name].format.is_quantized() => 0,
+        _ if name.starts_with("text.embed_tokens") || name.starts_with("denoiser.audio") => 0,
+        _ if name.starts_with("text") || name.contains("_y.") || name.contains("cap_embedder") => 1,
+        _ => evaluations,
+    });
+    // To the tokens and to the caption, every evaluation; to the words of the prompt; to the pixels, in the decoder.
+    let attentions = count(&|name| match name {
+        _ if name.ends_with("attention.wq.weight") => 2 * evaluations,
+        _ if name.ends_with("self_attn.q_proj.weight") => 1,
+        _ if name.starts_with("decoders.image.decoder") && name.ends_with("to_q.weight") => 1,
+        _ => 0,
+    });
+    let rotations = count(&|name| match name {
+        _ if name.ends_with("attention.q_norm.weight") || name.ends_with("attention.k_norm.weight") => evaluations,
+        _ => 0,
+    });
+    // On the way into both halves of a block, every evaluation; over the caption and in the text encoder once.
+    let norms = count(&|name| match name {
+        _ if name.ends_with(".attention_norm.weight") || name.ends_with(".ffn_norm.weight") => evaluations,
+        _ if name.ends_with("attention_y_norm.weight") => 1,
+        _ if name.starts_with("text") && name.ends_with("norm.weight") => 1,
+        _ => 0,
+    });
+    [products, attentions, rotations, norms]
+}
+
 #[test]
 fn cpu_and_gpu_make_the_same_picture() {
     let gpu = pollster::block_on(Device::gpu(None)).expect("lavapipe is installed by `cargo xtask test`");
@@ -29,26 +66,10 @@ fn cpu_and_gpu_make_the_same_picture() {
     let prompts = ["a large red star on a blue background", "a small green ring"];
     for ((seed, (width, height)), prompt) in [(7, (64, 64)), (8, (96, 48))].into_iter().zip(prompts) {
         let request = || Request::image(prompt, width, height).seed(seed).steps(STEPS);
-        let launches = || [quant_linear::launches(), attention::launches()];
         let before = launches();
         let (cpu, gpu) = (picture(&on_cpu, request()), picture(&on_gpu, request()));
-        // Every quantized matrix once an evaluation, those that read the caption once: no layer went another way.
-        let quantized = on_gpu.manifest().tensors.iter().filter(|(_, entry)| entry.format.is_quantized());
-        let times = |name: &str| match name {
-            _ if name.starts_with("text.embed_tokens") || name.starts_with("denoiser.audio") => 0,
-            _ if name.starts_with("text") || name.contains("_y.") || name.contains("cap_embedder") => 1,
-            _ => STEPS * STAGES,
-        };
-        let products: usize = quantized.map(|(name, _)| times(name)).sum();
-        // To the tokens and to the caption, every evaluation; to the words of the prompt; to the pixels, in the decoder.
-        let attentions = on_gpu.manifest().tensors.keys().map(|name| match name {
-            _ if name.ends_with("attention.wq.weight") => 2 * STEPS * STAGES,
-            _ if name.ends_with("self_attn.q_proj.weight") => 1,
-            _ if name.starts_with("decoders.image.decoder") && name.ends_with("to_q.weight") => 1,
-            _ => 0,
-        });
-        let found = launches().iter().zip(before).map(|(now, before)| (now - before) as usize).collect::<Vec<_>>();
-        assert_eq!(found, [products, attentions.sum()], "launches of our shaders");
+        let launched = launches().iter().zip(before).map(|(now, before)| (now - before) as usize).collect::<Vec<_>>();
+        assert_eq!(launched, expected_launches(&on_gpu), "launches of our shaders");
         let found = psnr(&cpu, &gpu);
         println!("{width}x{height}, seed {seed}: {found:.1} dB");
         assert!(found >= SAME_PICTURE, "{width}x{height}: {found:.1} dB");

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::{
     attention,
+    qk_norm_rope::{self, Pairing, Rotation},
     quant_linear::{QuantMatrix, quant_linear, reference},
+    rms_norm_modulate::{self, Adaptation},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -34,6 +36,11 @@ const HEADS: [Heads; 5] = [
     ([3, 3, 40, 65, 128], false),
 ];
 
+/// Tokens, heads, and their width: beside lanes and tokens of a workgroup.
+const RAGGED_TOKENS: [usize; 3] = [7, 3, 20];
+/// Likewise.
+const TOKENS: [[usize; 3]; 2] = [RAGGED_TOKENS, [33, 6, 32]];
+
 /// One kernel's result, computed on the device and on the CPU.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
@@ -50,16 +57,24 @@ pub struct Comparison {
 ///
 /// `device-lost` if the device does not answer.
 pub async fn compare(device: &Device) -> Result<Vec<Comparison>> {
-    compare_shapes(device, &PRODUCTS, &HEADS).await
+    compare_shapes(device, &PRODUCTS, &HEADS, &TOKENS).await
 }
 
-async fn compare_shapes(device: &Device, products: &[[usize; 3]], heads: &[Heads]) -> Result<Vec<Comparison>> {
+async fn compare_shapes(
+    device: &Device,
+    products: &[[usize; 3]],
+    heads: &[Heads],
+    tokens: &[[usize; 3]],
+) -> Result<Vec<Comparison>> {
     let mut comparisons = Vec::new();
     for (seed, &shape) in (0..).zip(products) {
         comparisons.extend(compare_products(device, shape, seed).await?);
     }
     for (seed, &shape) in (100..).zip(heads) {
         comparisons.push(compare_attention(device, shape, seed).await?);
+    }
+    for (seed, &shape) in (200..).zip(tokens) {
+        comparisons.extend(compare_norms(device, shape, seed).await?);
     }
     Ok(comparisons)
 }
@@ -92,13 +107,9 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
 async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64) -> Result<Comparison> {
     let [heads, kv_heads, queries, keys, width] = shape;
     let attend = |device: &Device, attend: Attend| {
-        let tensor = |number: u64, shape: [usize; 4]| {
-            let values = numbers(4 * seed + number, shape.iter().product());
-            Tensor::<4>::from_data(TensorData::new(values, shape), device)
-        };
-        let [k, v] = [1, 2].map(|number| tensor(number, [2, kv_heads, keys, width]));
-        let bias = has_bias.then(|| tensor(3, [2, 1, 1, keys]) * 4.0);
-        attend(tensor(0, [2, heads, queries, width]), k, v, 0.5, bias)
+        let [k, v] = [1, 2].map(|number| tensor(4 * seed + number, [2, kv_heads, keys, width], device));
+        let bias = has_bias.then(|| tensor(4 * seed + 3, [2, 1, 1, keys], device) * 4.0);
+        attend(tensor(4 * seed, [2, heads, queries, width], device), k, v, 0.5, bias)
     };
     let expected = attend(&Device::flex(), attention::reference);
     poison([2, queries, heads, width], device);
@@ -111,6 +122,35 @@ async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64)
 /// A kernel's or its reference's signature.
 type Attend = fn(Tensor<4>, Tensor<4>, Tensor<4>, f64, Option<Tensor<4>>) -> Tensor<4>;
 
+async fn compare_norms(device: &Device, [tokens, heads, width]: [usize; 3], seed: u64) -> Result<Vec<Comparison>> {
+    let dim = heads * width;
+    let of = |number: u64| 8 * seed + number;
+    let turned = |device: &Device, turn: Turn| {
+        let [cos, sin] = [1, 2].map(|number| tensor(of(number), [1, 1, tokens, width], device));
+        let [weight, bias] = [3, 4].map(|number| tensor(of(number), [dim], device));
+        let norm = qk_norm_rope::Norm { weight, bias, epsilon: 1e-5 };
+        turn(tensor(of(0), [2, tokens, dim], device), heads, Some(norm), &Rotation::new(cos, sin, Pairing::Adjacent))
+    };
+    let expected = turned(&Device::flex(), qk_norm_rope::reference);
+    poison([2, tokens, dim], device);
+    let error = distance(turned(device, qk_norm_rope::qk_norm_rope), expected).await?;
+    let rope = Comparison { name: format!("norm and rotation of {tokens} tokens of {heads}x{width}"), error };
+
+    let modulated = |device: &Device, modulate: Modulate| {
+        let norm = rms_norm_modulate::Norm { weight: Some(tensor(of(3), [dim], device)), offset: 0.0, epsilon: 1e-5 };
+        let adaptation = Adaptation { parts: tensor(of(5), [2, 6, dim], device), scale: 4, shift: Some(3) };
+        modulate(tensor(of(0), [2, tokens, dim], device), norm, Some(adaptation))
+    };
+    let expected = modulated(&Device::flex(), rms_norm_modulate::reference);
+    poison([2, tokens, dim], device);
+    let error = distance(modulated(device, rms_norm_modulate::rms_norm_modulate), expected).await?;
+    Ok(vec![rope, Comparison { name: format!("norm and modulation of {tokens} tokens of {dim}"), error }])
+}
+
+/// Likewise.
+type Turn = fn(Tensor<3>, usize, Option<qk_norm_rope::Norm>, &Rotation) -> Tensor<4>;
+type Modulate = fn(Tensor<3>, rms_norm_modulate::Norm, Option<Adaptation>) -> Tensor<3>;
+
 /// Refuses a GPU that computes something else than the CPU; where no shader runs there is nothing to ask. One shape for
 /// each kernel tells nonsense from numbers; more would cost the page a second of compiling on a slow driver.
 ///
@@ -121,11 +161,8 @@ pub async fn check(device: &Device) -> Result<()> {
     if !super::run_on(device) {
         return Ok(());
     }
-    match compare_shapes(device, &[RAGGED], &[RAGGED_HEADS])
-        .await?
-        .iter()
-        .find(|comparison| !is_right(comparison.error))
-    {
+    let comparisons = compare_shapes(device, &[RAGGED], &[RAGGED_HEADS], &[RAGGED_TOKENS]).await?;
+    match comparisons.iter().find(|comparison| !is_right(comparison.error)) {
         None => Ok(()),
         Some(Comparison { name, error }) => {
             Err(wrong_numbers("the GPU", format!("a relative error of {error:.1e} in the {name}")))
@@ -163,6 +200,11 @@ async fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>> {
     Ok(data.iter::<f64>().collect())
 }
 
+/// [`numbers`] as a tensor.
+fn tensor<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(numbers(seed, shape.iter().product()), shape), device)
+}
+
 /// Numbers between −1 and 1 without a pattern, the same everywhere (the finaliser of splitmix64).
 fn numbers(seed: u64, count: usize) -> Vec<f32> {
     let number = |i: u64| {
@@ -178,14 +220,14 @@ fn numbers(seed: u64, count: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    fn tensor(values: [f32; 4]) -> Tensor<2> {
+    fn tensor_of(values: [f32; 4]) -> Tensor<2> {
         Tensor::from_data(TensorData::new(values.to_vec(), [2, 2]), &Device::flex())
     }
 
     #[test]
     fn nonsense_is_noticed() {
         let right = [0.5, -1.0, 2.0, 0.25];
-        let error = |found| pollster::block_on(distance(tensor(found), tensor(right))).unwrap();
+        let error = |found| pollster::block_on(distance(tensor_of(found), tensor_of(right))).unwrap();
         assert!(is_right(error(right)));
         for wrong in [[0.0; 4], [0.5, -1.0, 2.0, 0.0], [0.5, -1.0, 2.0, f32::NAN], [f32::NAN; 4], [0.5, 1.0, 2.0, 0.25]]
         {

@@ -82,7 +82,11 @@ impl JointAttention {
     /// of labels.
     pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> Option<CaptionKeys> {
         let (wk_y, wv_y) = self.wk_y.as_ref().zip(self.wv_y.as_ref())?;
-        let keys = normed(&self.ky_norm, wk_y.forward(features.clone()));
+        let keys = wk_y.forward(features.clone());
+        let keys = match &self.ky_norm {
+            Some(norm) => norm.forward(keys),
+            None => keys,
+        };
         let values = wv_y.forward(features);
         let [keys, values] = [keys, values].map(|x| split_heads(x, self.kv_heads)); // [B, Hkv, T, d]
         Some(CaptionKeys { keys, values, bias })
@@ -90,10 +94,8 @@ impl JointAttention {
 
     /// `[B, N, D]` to `[B, N, D]`.
     pub fn forward(&self, x: Tensor<3>, sequence: &Sequence, caption: Option<&CaptionKeys>) -> Tensor<3> {
-        let q = normed(&self.q_norm, self.wq.forward(x.clone()));
-        let k = normed(&self.k_norm, self.wk.forward(x.clone()));
-        let q = sequence.rope.apply(split_heads(q, self.heads)); // [B, H, N, d]
-        let k = sequence.rope.apply(split_heads(k, self.kv_heads));
+        let q = sequence.rope.heads(self.wq.forward(x.clone()), self.heads, self.q_norm.as_ref()); // [B, H, N, d]
+        let k = sequence.rope.heads(self.wk.forward(x.clone()), self.kv_heads, self.k_norm.as_ref());
         let v = split_heads(self.wv.forward(x), self.kv_heads);
         let own = attention(q.clone(), k, v, sequence.scale, sequence.bias.clone());
         let out = match caption.zip(self.gate.as_ref()) {
@@ -109,12 +111,5 @@ impl JointAttention {
         let CaptionKeys { keys, values, bias } = caption.clone();
         let gate = gate.tanh().reshape([1, self.heads, 1, 1]); // [1, H, 1, 1]
         attention(q, keys, values, scale, Some(bias)) * gate
-    }
-}
-
-fn normed(norm: &Option<LayerNorm>, x: Tensor<3>) -> Tensor<3> {
-    match norm {
-        Some(norm) => norm.forward(x),
-        None => x,
     }
 }

@@ -6,10 +6,10 @@ use super::{
     FlagDitConfig, Variant,
     attention::{CaptionKeys, JointAttention},
     feed_forward::FeedForward,
-    modulation::{Modulation, modulate},
+    modulation::Modulation,
     sequence::Sequence,
 };
-use crate::{nn::norm::RmsNorm, weights::params::Params};
+use crate::{kernels::rms_norm_modulate::Adaptation, nn::norm::RmsNorm, weights::params::Params};
 
 /// Attention and feed-forward, each normed, modulated on the way in and gated on the way out. Next-DiT norms what comes
 /// out, too (sandwich norms), and gates by the tanh.
@@ -34,10 +34,11 @@ pub struct Block {
     is_next: bool,
 }
 
-/// What the conditioning vector sets for one of a block's two halves, each `[B, 1, D]`.
+/// What the conditioning vector sets for one of a block's two halves.
 struct Adaptive {
-    shift: Option<Tensor<3>>,
-    scale: Tensor<3>,
+    /// On the way in.
+    enter: Adaptation,
+    /// On the way out, `[B, 1, D]`.
     gate: Tensor<3>,
 }
 
@@ -81,28 +82,25 @@ impl Block {
         caption: Option<&CaptionKeys>,
     ) -> Tensor<3> {
         let [first, second] = self.adaptive(conditioning);
-        let h = first.enter(self.attention_norm.forward(x.clone()));
+        let h = self.attention_norm.modulated(x.clone(), first.enter);
         let h = self.attention.forward(h, sequence, caption);
         let x = x + first.gate * normed(&self.attention_post_norm, h);
-        let h = second.enter(self.ffn_norm.forward(x.clone()));
+        let h = self.ffn_norm.modulated(x.clone(), second.enter);
         x + second.gate * normed(&self.ffn_post_norm, self.feed_forward.forward(h))
     }
 
     fn adaptive(&self, conditioning: Tensor<2>) -> [Adaptive; 2] {
-        if self.is_next {
-            let [scale_1, gate_1, scale_2, gate_2] = self.modulation.forward(conditioning);
-            let half = |scale, gate: Tensor<3>| Adaptive { shift: None, scale, gate: gate.tanh() };
-            return [half(scale_1, gate_1), half(scale_2, gate_2)];
-        }
-        let [shift_1, scale_1, gate_1, shift_2, scale_2, gate_2] = self.modulation.forward(conditioning);
-        let half = |shift, scale, gate| Adaptive { shift: Some(shift), scale, gate };
-        [half(shift_1, scale_1, gate_1), half(shift_2, scale_2, gate_2)]
-    }
-}
-
-impl Adaptive {
-    fn enter(&self, x: Tensor<3>) -> Tensor<3> {
-        modulate(x, self.shift.clone(), self.scale.clone())
+        let has_shift = !self.is_next;
+        let half = if has_shift { 3 } else { 2 }; // Shift, where there is one, scale, gate.
+        let parts = self.modulation.parts(conditioning, 2 * half);
+        [0, half].map(|first| {
+            let scale = first + half - 2;
+            let gate = parts.clone().narrow(1, scale + 1, 1); // [B, 1, D]
+            Adaptive {
+                enter: Adaptation { parts: parts.clone(), scale, shift: has_shift.then_some(first) },
+                gate: if self.is_next { gate.tanh() } else { gate },
+            }
+        })
     }
 }
 

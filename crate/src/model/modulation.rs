@@ -23,11 +23,17 @@ impl Modulation {
         Self { linear: Linear::new(conditioning, parts * width, Init::Zeros, &params.child("linear")) }
     }
 
-    /// The conditioning vector `[B, E]` to `N` parts `[B, 1, D]`.
+    /// The conditioning vector `[B, E]` to `count` vectors `[B, count, D]`.
+    pub fn parts(&self, conditioning: Tensor<2>, count: usize) -> Tensor<3> {
+        let all = self.linear.forward(silu(conditioning)); // [B, count·D]
+        let [batch, width] = all.dims();
+        all.reshape([batch, count, width / count]) // [B, count, D]
+    }
+
+    /// [`Self::parts`] one by one, each `[B, 1, D]`.
     pub fn forward<const N: usize>(&self, conditioning: Tensor<2>) -> [Tensor<3>; N] {
-        let all = self.linear.forward(silu(conditioning)).unsqueeze_dim::<3>(1); // [B, 1, N·D]
-        let width = all.dims()[2] / N;
-        std::array::from_fn(|part| all.clone().narrow(2, part * width, width))
+        let parts = self.parts(conditioning, N);
+        std::array::from_fn(|part| parts.clone().narrow(1, part, 1))
     }
 }
 

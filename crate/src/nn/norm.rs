@@ -5,7 +5,10 @@ use burn::{
     tensor::{Tensor, module::layer_norm},
 };
 
-use crate::weights::params::{Init, Params};
+use crate::{
+    kernels::{qk_norm_rope, rms_norm_modulate, rms_norm_modulate::Adaptation},
+    weights::params::{Init, Params},
+};
 
 /// `x / √(mean(x²) + ε) · w` over the last axis (LLaMA's RMSNorm; `lumina_t2i/models/components.py`).
 #[derive(Module, Debug)]
@@ -33,14 +36,21 @@ impl RmsNorm {
         Self { weight: None, is_offset: false, epsilon }
     }
 
-    /// `[.., D]` to `[.., D]`.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let mean_square = (x.clone() * x.clone()).mean_dim(D - 1); // [.., 1]
-        let normed = x * (mean_square + self.epsilon).sqrt().recip();
-        match self.weight.as_ref().map(Param::val) {
-            Some(weight) if self.is_offset => normed * (weight + 1.0).unsqueeze::<D>(),
-            Some(weight) => normed * weight.unsqueeze::<D>(),
-            None => normed,
+    /// `[B, N, D]` to `[B, N, D]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        rms_norm_modulate(x, self.parameters(), None)
+    }
+
+    /// [`Self::forward`], then times 1 + scale, plus the shift: `[B, N, D]` to `[B, N, D]`.
+    pub fn modulated(&self, x: Tensor<3>, adaptation: Adaptation) -> Tensor<3> {
+        rms_norm_modulate(x, self.parameters(), Some(adaptation))
+    }
+
+    fn parameters(&self) -> rms_norm_modulate::Norm {
+        rms_norm_modulate::Norm {
+            weight: self.weight.as_ref().map(Param::val),
+            offset: if self.is_offset { 1.0 } else { 0.0 },
+            epsilon: self.epsilon,
         }
     }
 }
@@ -68,6 +78,11 @@ impl LayerNorm {
     /// `[.., D]` to `[.., D]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
+    }
+
+    /// For [`qk_norm_rope`].
+    pub fn parameters(&self) -> qk_norm_rope::Norm {
+        qk_norm_rope::Norm { weight: self.weight.val(), bias: self.bias.val(), epsilon: self.epsilon }
     }
 }
 

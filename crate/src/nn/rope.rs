@@ -2,23 +2,14 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Which two features of a head are turned together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pairing {
-    /// Features 2j and 2j + 1 (complex multiplication; Lumina).
-    Adjacent,
-    /// Features j and j + d/2 (`rotate_half`; LLaMA in transformers).
-    Halves,
-}
+use super::norm::LayerNorm;
+pub use crate::kernels::qk_norm_rope::Pairing;
+use crate::kernels::qk_norm_rope::{Rotation, qk_norm_rope};
 
 /// Cosines and sines for the positions of one sequence.
 #[derive(Debug, Clone)]
 pub struct Rope {
-    cos: Tensor<4>,
-    sin: Tensor<4>,
-    /// `[1, 1, d, d]`: the signed permutation that takes (a, b) to (−b, a) in every pair. As a product of matrices
-    /// it is exact (every sum has one term) and cheap both ways, which slices and concatenations are not.
-    turn: Tensor<4>,
+    rotation: Rotation,
 }
 
 impl Rope {
@@ -49,7 +40,7 @@ impl Rope {
                 .collect();
             Tensor::from_data(TensorData::new(values, [1, 1, positions.len(), head_dim]), device)
         };
-        Self { cos: table(f64::cos), sin: table(f64::sin), turn: turn(head_dim, pairing, device) }
+        Self { rotation: Rotation::new(table(f64::cos), table(f64::sin), pairing) }
     }
 
     /// Positions 0 … `tokens` − 1 along one axis.
@@ -65,9 +56,9 @@ impl Rope {
     ///
     /// If there are no rows.
     pub fn batch(rows: &[&Self], tokens: usize) -> Self {
-        let table = |of: fn(&Self) -> &Tensor<4>, rest: f64| {
+        let table = |of: fn(&Rotation) -> &Tensor<4>, rest: f64| {
             let filled = |row: &&Self| {
-                let table = of(row).clone();
+                let table = of(&row.rotation).clone();
                 let [_, _, count, width] = table.dims();
                 if count == tokens {
                     return table;
@@ -77,33 +68,17 @@ impl Rope {
             };
             Tensor::cat(rows.iter().map(filled).collect(), 0) // [B, 1, N, d]
         };
-        Self { cos: table(|row| &row.cos, 1.0), sin: table(|row| &row.sin, 0.0), turn: rows[0].turn.clone() }
+        Self { rotation: rows[0].rotation.with(table(|row| &row.cos, 1.0), table(|row| &row.sin, 0.0)) }
     }
 
-    /// `[B, H, N, d]` to `[B, H, N, d]`, for the first N positions of the table.
-    pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let tokens = x.dims()[2];
-        let [cos, sin] = [&self.cos, &self.sin].map(|t| t.clone().narrow(2, 0, tokens)); // [1 or B, 1, N, d]
-        let [batch, heads, _, width] = x.dims();
-        let turned = x.clone().reshape([1, 1, batch * heads * tokens, width]).matmul(self.turn.clone()); // [1, 1, B·H·N, d]
-        x * cos + turned.reshape([batch, heads, tokens, width]) * sin
+    /// `[B, N, H·d]`, normed over all heads together where there is a norm, as `heads` heads at the first N positions of the
+    /// table: `[B, H, N, d]`.
+    pub fn heads(&self, x: Tensor<3>, heads: usize, norm: Option<&LayerNorm>) -> Tensor<4> {
+        qk_norm_rope(x, heads, norm.map(LayerNorm::parameters), &self.rotation)
     }
 
     /// The cosines and sines, each `[1, 1, N, d]`, of a batch `[B, 1, N, d]`.
     pub fn tables(&self) -> (Tensor<4>, Tensor<4>) {
-        (self.cos.clone(), self.sin.clone())
+        (self.rotation.cos.clone(), self.rotation.sin.clone())
     }
-}
-
-fn turn(width: usize, pairing: Pairing, device: &Device) -> Tensor<4> {
-    let mut matrix = vec![0.0f32; width * width];
-    for j in 0..width / 2 {
-        let (a, b) = match pairing {
-            Pairing::Adjacent => (2 * j, 2 * j + 1),
-            Pairing::Halves => (j, j + width / 2),
-        };
-        matrix[b * width + a] = -1.0; // new a takes −b
-        matrix[a * width + b] = 1.0; // new b takes a
-    }
-    Tensor::from_data(TensorData::new(matrix, [1, 1, width, width]), device)
 }

@@ -318,8 +318,8 @@ impl DecoderLayer {
 
 impl SelfAttention {
     fn forward(&self, x: Tensor<3>, rope: &Rope, bias: &Tensor<4>) -> Tensor<3> {
-        let q = rope.apply(split_heads(self.q_proj.forward(x.clone()), self.heads)); // [B, H, T, d]
-        let k = rope.apply(split_heads(self.k_proj.forward(x.clone()), self.kv_heads));
+        let q = rope.heads(self.q_proj.forward(x.clone()), self.heads, None); // [B, H, T, d]
+        let k = rope.heads(self.k_proj.forward(x.clone()), self.kv_heads, None);
         let v = split_heads(self.v_proj.forward(x), self.kv_heads);
         let scale = (q.dims()[3] as f64).powf(-0.5);
         let out = attention(q, k, v, scale, Some(bias.clone()));
