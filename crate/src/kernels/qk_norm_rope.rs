@@ -42,6 +42,11 @@ impl Rotation {
         Self { cos, sin, pairing, turn }
     }
 
+    /// Which features make a pair.
+    pub fn pairing(&self) -> Pairing {
+        self.pairing
+    }
+
     /// The same pairs by other angles.
     pub fn with(&self, cos: Tensor<4>, sin: Tensor<4>) -> Self {
         Self { cos, sin, ..self.clone() }
@@ -128,7 +133,7 @@ mod gpu {
 
     /// Whether the shader computes this one: adjacent pairs in heads of vectors of four, f32, and something to compute.
     pub fn takes(x: &Tensor<3>, heads: usize, rotation: &Rotation) -> bool {
-        rotation.pairing == Pairing::Adjacent
+        rotation.pairing() == Pairing::Adjacent
             && x.dtype() == DType::F32
             && (x.dims()[2] / heads).is_multiple_of(4)
             && !x.dims().contains(&0)
