@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::kernels::qk_norm_rope::{self, Pairing, Rotation};
 use flagdit::kernels::rms_norm_modulate::{self, Adaptation};
-use flagdit::kernels::{QuantMatrix, attention, quant_linear};
+use flagdit::kernels::{QuantMatrix, attention, dense_linear, quant_linear};
 use flagdit::quant::{Format, encode};
 use flagdit::sampler::noise;
 
@@ -46,6 +46,10 @@ fn main() {
     let device = pollster::block_on(flagdit::Device::gpu(None)).expect("a GPU, a software adapter at least");
     println!("{} on {} cores", device.name(), std::thread::available_parallelism().map_or(1, usize::from));
     println!("{:<36} {:>10} {:>10} {:>6}", "", "ours, ms", "Burn, ms", "ratio");
+    let cube = [1024; 3];
+    if "f32 product, 1024 by 1024 by 1024".contains(&wanted) {
+        report("f32 product, 1024 by 1024 by 1024", &dense_products(cube, device.burn()), device.burn());
+    }
     for size in &SIZES {
         for (name, pair) in pairs(size, device.burn()) {
             let name = format!("{}, {name}", size.name);
@@ -64,6 +68,10 @@ fn pairs(size: &Size, device: &Device) -> Vec<(String, Pair)> {
         (format!("q4 product, {dim} to {dim}"), products(size, dim, dim, device)),
         (format!("q4 product, {dim} to {}", size.hidden), products(size, dim, size.hidden, device)),
         (format!("q4 product, {} to {dim}", size.hidden), products(size, size.hidden, dim, device)),
+        (
+            format!("f32 product, {dim} to {}", size.hidden),
+            dense_products([BATCH * size.tokens, size.hidden, dim], device),
+        ),
         ("norm and rotation of queries".into(), rotations(size, device)),
         ("norm and modulation of tokens".into(), modulations(size, device)),
     ]
@@ -88,8 +96,17 @@ fn products(size: &Size, input: usize, output: usize, device: &Device) -> Pair {
     let dense = Tensor::<2>::from_data(TensorData::new(weights, [output, input]), device).transpose();
     pair(
         normal(2, [BATCH * size.tokens, input], device),
-        move |x| drop(quant_linear(x, &matrix)),
+        move |x| drop(quant_linear(x, &matrix, None)),
         move |x| drop(x.matmul(dense.clone())),
+    )
+}
+
+/// x `[m, k]` by W `[n, k]`, both in f32.
+fn dense_products([m, n, k]: [usize; 3], device: &Device) -> Pair {
+    pair(
+        (normal(1, [m, k], device), normal(2, [n, k], device)),
+        |(x, w)| drop(dense_linear(x, w, None)),
+        |(x, w)| drop(x.matmul(w.transpose())),
     )
 }
 

@@ -7,10 +7,10 @@ use flagdit::sampler::noise;
 mod attention;
 #[path = "support/devices.rs"]
 mod devices;
+#[path = "kernels/linear.rs"]
+mod linear;
 #[path = "kernels/norms.rs"]
 mod norms;
-#[path = "kernels/quant_linear.rs"]
-mod quant_linear;
 
 /// Normal numbers that depend on `seed` alone.
 fn normal<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {

@@ -1,6 +1,6 @@
 //! The shipped model through the library: the same picture on every device, and an end within one step.
 
-use flagdit::kernels::{attention, qk_norm_rope, quant_linear, rms_norm_modulate};
+use flagdit::kernels::{attention, linear, qk_norm_rope, rms_norm_modulate};
 use flagdit::{
     Device, Pipeline, Request,
     progress::{Event, Image, LoadProgress, LoadStage},
@@ -22,7 +22,7 @@ const STEPS: usize = 4;
 const STAGES: usize = 2;
 
 fn launches() -> [u64; 4] {
-    [quant_linear::launches(), attention::launches(), qk_norm_rope::launches(), rms_norm_modulate::launches()]
+    [linear::launches(), attention::launches(), qk_norm_rope::launches(), rms_norm_modulate::launches()]
 }
 
 /// What [`launches`] grows by with a picture, where no layer goes another way.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{
     attention,
+    linear::{QuantMatrix, dense_linear, dense_reference, quant_linear, reference},
     qk_norm_rope::{self, Pairing, Rotation},
-    quant_linear::{QuantMatrix, quant_linear, reference},
     rms_norm_modulate::{self, Adaptation},
 };
 use crate::{
@@ -83,23 +83,25 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
     let mut comparisons = Vec::new();
     let x = TensorData::new(numbers(2 * seed, m * k), [m, k]);
     let w = numbers(2 * seed + 1, n * k);
+    let b = |device: &Device| tensor::<1>(1000 + seed, [n], device);
     for format in [Format::Q4B32, Format::Q8B32] {
         let encoded = encode(&w, n, k, format)?;
-        let product = |device: &Device, multiply: fn(Tensor<2>, &QuantMatrix) -> Tensor<2>| -> Result<Tensor<2>> {
+        let product = |device: &Device, multiply: MultiplyQuantized| -> Result<Tensor<2>> {
             let matrix = QuantMatrix::upload(&encoded, n, k, format, device)?;
-            Ok(multiply(Tensor::from_data(x.clone(), device), &matrix))
+            Ok(multiply(Tensor::from_data(x.clone(), device), &matrix, Some(b(device))))
         };
         let expected = product(&Device::flex(), reference)?;
         poison([m, n], device);
         let error = distance(product(device, quant_linear)?, expected).await?;
         comparisons.push(Comparison { name: format!("product {m}x{k} by {n}x{k} in {format}"), error });
     }
-    let product = |device: &Device| {
-        let w = Tensor::<2>::from_data(TensorData::new(w.clone(), [n, k]), device);
-        Tensor::<2>::from_data(x.clone(), device).matmul(w.transpose())
+    let product = |device: &Device, multiply: Multiply| {
+        let w = Tensor::from_data(TensorData::new(w.clone(), [n, k]), device);
+        multiply(Tensor::from_data(x.clone(), device), w, None)
     };
+    let expected = product(&Device::flex(), dense_reference);
     poison([m, n], device);
-    let error = distance(product(device), product(&Device::flex())).await?;
+    let error = distance(product(device, dense_linear), expected).await?;
     comparisons.push(Comparison { name: format!("product {m}x{k} by {n}x{k}"), error });
     Ok(comparisons)
 }
@@ -120,6 +122,10 @@ async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64)
 }
 
 /// A kernel's or its reference's signature.
+type Multiply = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>) -> Tensor<2>;
+/// Likewise.
+type MultiplyQuantized = fn(Tensor<2>, &QuantMatrix, Option<Tensor<1>>) -> Tensor<2>;
+/// Likewise.
 type Attend = fn(Tensor<4>, Tensor<4>, Tensor<4>, f64, Option<Tensor<4>>) -> Tensor<4>;
 
 async fn compare_norms(device: &Device, [tokens, heads, width]: [usize; 3], seed: u64) -> Result<Vec<Comparison>> {

@@ -5,16 +5,16 @@
 
 pub mod attention;
 mod check;
+pub mod linear;
 pub mod qk_norm_rope;
-pub mod quant_linear;
 pub mod rms_norm_modulate;
 #[cfg(feature = "gpu")]
 mod shader;
 
 pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
+pub use linear::{QuantMatrix, dense_linear, quant_linear};
 pub use qk_norm_rope::qk_norm_rope;
-pub use quant_linear::{QuantMatrix, quant_linear};
 pub use rms_norm_modulate::rms_norm_modulate;
 
 use burn::tensor::Device;
@@ -33,7 +33,7 @@ pub fn run_on(device: &Device) -> bool {
 /// How often shaders of ours were launched in this process.
 pub fn launches() -> u64 {
     #[cfg(feature = "gpu")]
-    return attention::launches() + qk_norm_rope::launches() + quant_linear::launches() + rms_norm_modulate::launches();
+    return attention::launches() + qk_norm_rope::launches() + linear::launches() + rms_norm_modulate::launches();
     #[cfg(not(feature = "gpu"))]
     0
 }
@@ -41,5 +41,5 @@ pub fn launches() -> u64 {
 /// The complete source of every variant of every shader, by name: for checks that need no GPU.
 #[cfg(feature = "gpu")]
 pub fn sources() -> Vec<(String, String)> {
-    [attention::sources(), qk_norm_rope::sources(), quant_linear::sources(), rms_norm_modulate::sources()].concat()
+    [attention::sources(), qk_norm_rope::sources(), linear::sources(), rms_norm_modulate::sources()].concat()
 }

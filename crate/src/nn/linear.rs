@@ -1,6 +1,6 @@
 //! The linear layer: the only place where a network meets quantization.
 //!
-//! On a GPU a quantized matrix stays as it is stored, and [`kernels::quant_linear`](crate::kernels) multiplies by its
+//! On a GPU a quantized matrix stays as it is stored, and [`kernels::linear`](crate::kernels) multiplies by its
 //! codes. On the CPU it was expanded to f32 once, at load: there a product of dense matrices is quicker.
 
 use burn::{
@@ -9,7 +9,7 @@ use burn::{
 };
 
 use crate::{
-    kernels::quant_linear,
+    kernels::{dense_linear, quant_linear},
     weights::params::{Init, Params, Weight},
 };
 
@@ -48,14 +48,11 @@ impl Linear {
         let rows = shape[..D - 1].iter().product::<usize>();
         // One product of two matrices, whatever the batch: backends are quickest there.
         let x = x.reshape([rows, shape[D - 1]]); // [rows, in]
+        let bias = self.bias.as_ref().map(Param::val);
         let y = match &self.weight {
-            Weight::Dense(weight) => x.matmul(weight.val().transpose()),
-            Weight::Quantized(matrix) => quant_linear(x, matrix),
+            Weight::Dense(weight) => dense_linear(x, weight.val(), bias),
+            Weight::Quantized(matrix) => quant_linear(x, matrix, bias),
         }; // [rows, out]
-        let y = match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze::<2>(),
-            None => y,
-        };
         shape[D - 1] = y.dims()[1];
         y.reshape(shape) // [.., out]
     }

@@ -1,7 +1,7 @@
-//! Products with matrices that stay quantized.
+//! Products with matrices, dense ones and such that stay quantized.
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use flagdit::kernels::quant_linear::{QuantMatrix, launches, quant_linear, reference};
+use flagdit::kernels::linear::{QuantMatrix, Tile, dense, dense_linear, launches, quant_linear, quantized, reference};
 use flagdit::quant::{Format, decode, encode};
 use flagdit::sampler::noise;
 
@@ -33,6 +33,7 @@ struct Case {
     matrix: QuantMatrix,
     dense: Tensor<2>,
     x: Tensor<2>,
+    b: Tensor<1>,
 }
 
 fn case([m, n, k]: [usize; 3], format: Format, seed: u64, device: &Device) -> Case {
@@ -43,6 +44,7 @@ fn case([m, n, k]: [usize; 3], format: Format, seed: u64, device: &Device) -> Ca
         matrix: QuantMatrix::upload(&encoded, n, k, format, device).expect("a matrix"),
         dense: Tensor::from_data(TensorData::new(dense, [n, k]), device),
         x: normal(seed + 1, [m, k], device),
+        b: normal(seed + 2, [n], device),
     }
 }
 
@@ -64,14 +66,35 @@ fn the_shader_agrees_with_its_reference() {
     let device = devices::software_gpu().0;
     for (seed, shape) in SHAPES.into_iter().enumerate() {
         for format in [Format::Q4B32, Format::Q8B32] {
-            let Case { matrix, dense, x } = case(shape, format, 100 + seed as u64, &device);
+            let Case { matrix, dense, x, b } = case(shape, format, 100 + seed as u64, &device);
             let before = launches();
-            let found = quant_linear(x.clone(), &matrix);
+            let found = quant_linear(x.clone(), &matrix, Some(b.clone()));
             assert!(launches() > before, "the shader was not launched");
-            let error = distance(found.clone(), reference(x.clone(), &matrix));
-            assert!(error < PRODUCT, "{shape:?} {format}: {error}");
-            let error = distance(found, x.matmul(dense.transpose()));
+            let error = distance(found, reference(x.clone(), &matrix, Some(b.clone())));
+            assert!(error < PRODUCT, "{shape:?} {format} with a bias: {error}");
+            let expected = x.clone().matmul(dense.clone().transpose());
+            let error = distance(quant_linear(x.clone(), &matrix, None), expected.clone());
             assert!(error < PRODUCT, "{shape:?} {format} against the decoder: {error}");
+            let error = distance(dense_linear(x, dense, Some(b.clone())), expected + b.unsqueeze::<2>());
+            assert!(error < PRODUCT, "{shape:?} dense: {error}");
+        }
+    }
+}
+
+/// Whatever a device would choose, every way to divide a product gives it.
+#[test]
+fn every_tile_agrees_with_the_reference() {
+    let device = devices::software_gpu().0;
+    for (seed, shape) in [[2, 65, 33], [9, 20, 100], [70, 141, 64]].into_iter().enumerate() {
+        for tile in Tile::ALL {
+            for format in [Format::Q4B32, Format::Q8B32] {
+                let Case { matrix, dense: w, x, b } = case(shape, format, 200 + seed as u64, &device);
+                let expected = reference(x.clone(), &matrix, Some(b.clone()));
+                let error = distance(quantized(x.clone(), &matrix, Some(b.clone()), Some(tile)), expected.clone());
+                assert!(error < PRODUCT, "{shape:?} {format} {tile:?}: {error}");
+                let error = distance(dense(x, w, Some(b), Some(tile)), expected);
+                assert!(error < PRODUCT, "{shape:?} dense {tile:?}: {error}");
+            }
         }
     }
 }
@@ -83,14 +106,14 @@ fn the_shader_reads_transposed_and_cut_inputs() {
     let Case { matrix, dense, .. } = case([1, 70, 96], Format::Q8B32, 7, &device);
     let wide = Tensor::<2>::random([96, 50], Distribution::Normal(0.0, 1.0), &device);
     let view = wide.transpose().narrow(0, 3, 20); // [20, 96]
-    let error = distance(quant_linear(view.clone(), &matrix), view.matmul(dense.transpose()));
+    let error = distance(quant_linear(view.clone(), &matrix, None), view.matmul(dense.transpose()));
     assert!(error < PRODUCT, "{error}");
 }
 
 #[test]
 fn on_the_cpu_it_is_the_reference() {
-    let Case { matrix, dense, x } = case([9, 33, 70], Format::Q4B32, 5, &Device::flex());
-    assert!(distance(quant_linear(x.clone(), &matrix), x.matmul(dense.transpose())) < PRODUCT);
+    let Case { matrix, dense, x, .. } = case([9, 33, 70], Format::Q4B32, 5, &Device::flex());
+    assert!(distance(quant_linear(x.clone(), &matrix, None), x.matmul(dense.transpose())) < PRODUCT);
 }
 
 #[test]
