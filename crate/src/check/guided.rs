@@ -38,6 +38,7 @@ impl Extrapolated {
             ntk_factor: self.ntk_factor,
             rope_scaling_factor: self.rope_scaling_factor,
             base_tokens: self.base_seqlen.filter(|_| self.proportional_attn),
+            is_circle: false,
         }
     }
 }

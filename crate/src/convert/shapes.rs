@@ -55,6 +55,7 @@ pub(super) fn config(checkpoint: &Checkpoint, variant: Variant) -> Result<FlagDi
         ntk_factor: 1.0,
         nextline: shape("eol_token").is_some(),
         nextframe: false,
+        frame_phase: false,
         audio: None,
     };
     let fits = |multiple: &usize| FlagDitConfig { multiple_of: *multiple, ..config.clone() }.ffn_dim() == ffn;

@@ -59,6 +59,10 @@ pub struct FlagDitConfig {
     /// Whether every frame ends with a learned [nextframe] token when there is more than one.
     #[serde(default)]
     pub nextframe: bool,
+    /// Whether the tokens of a frame are told how much of the clip is over. Flag-DiT has nothing of the kind: positions that
+    /// are relative tell a frame its neighbours, but not whether it is the third or the fourth.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frame_phase: bool,
     /// How spectrograms become tokens, where the model knows sound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio: Option<AudioPatch>,

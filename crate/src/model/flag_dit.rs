@@ -9,7 +9,7 @@ use super::{
     FlagDitConfig, LatentShape, Patch, Prediction, Sequence, SequenceOptions, TokenLayout,
     attention::CaptionKeys,
     block::Block,
-    embedders::{CaptionEmbedder, LabelEmbedder, TimestepEmbedder},
+    embedders::{CaptionEmbedder, LabelEmbedder, PhaseEmbedder, TimestepEmbedder},
     final_layer::FinalLayer,
     patches::{patchify, unpatchify},
 };
@@ -74,6 +74,8 @@ pub struct FlagDit {
     pub nextline_token: Option<Param<Tensor<1>>>,
     /// [nextframe], `[D]`.
     pub nextframe_token: Option<Param<Tensor<1>>>,
+    /// How much of a clip is over, to what its tokens get.
+    pub phase_embedder: Option<PhaseEmbedder>,
     /// Fills shorter sequences of a batch, `[D]`. No valid output depends on it; checkpoints of captions carry it.
     pub pad_token: Option<Param<Tensor<1>>>,
     /// The blocks.
@@ -105,6 +107,7 @@ impl FlagDit {
             y_embedder: labels.map(|labels| LabelEmbedder::new(labels, width, &params.child("y_embedder"))),
             nextline_token: config.nextline.then(|| token("nextline_token")),
             nextframe_token: config.nextframe.then(|| token("nextframe_token")),
+            phase_embedder: config.frame_phase.then(|| PhaseEmbedder::new(config.dim, &params.child("phase_embedder"))),
             pad_token: captions.map(|_| token("pad_token")),
             layers: (0..config.n_layers).map(|i| Block::new(config, &params.child("layers").child(i))).collect(),
             final_layer: FinalLayer::new(config, config.patch(), &params.child("final_layer")),
@@ -224,7 +227,11 @@ impl FlagDit {
     /// A latent to tokens with their separators: `[B, C, H, W]` to `[B, N, D]`.
     pub fn tokens(&self, x: Tensor<4>, sequence: &Sequence) -> Tensor<3> {
         let (embedder, _) = self.ends(sequence);
-        let patches = embedder.forward(patchify(x, self.patch(sequence))); // [B, R·C, D]
+        let patches = embedder.forward(patchify(x, self.patch(sequence))); // [B, F·R·C, D]
+        let patches = match &self.phase_embedder {
+            Some(embedder) if sequence.has_phases => embedder.add(patches, sequence.layout.frames),
+            _ => patches,
+        };
         let value = |token: &Option<Param<Tensor<1>>>| token.as_ref().map(Param::val);
         sequence.layout.insert(patches, value(&self.nextline_token), value(&self.nextframe_token))
     }

@@ -19,6 +19,8 @@ pub struct SequenceOptions {
     pub base_tokens: Option<usize>,
     /// Instead of both factors, one that depends on the time.
     pub time_aware: Option<TimeAware>,
+    /// A clip without beginning and end, whose frames are not told how much of it is over.
+    pub is_circle: bool,
 }
 
 /// Time-aware scaled RoPE (arXiv 2406.18583 §2.1, as `lumina_next_t2i` has it): while the picture is mostly noise its
@@ -39,6 +41,8 @@ pub struct Sequence {
     pub layout: TokenLayout,
     /// Whether they are sound.
     pub(super) is_sound: bool,
+    /// Whether frames are told how much of the clip is over, where the model has ears for it.
+    pub(super) has_phases: bool,
     /// Cosines and sines of every position, at all times or until that of `late`.
     pub rope: Rope,
     /// Those from a time on.
@@ -74,6 +78,7 @@ impl FlagDit {
         };
         Sequence {
             layout,
+            has_phases: layout.frames > 1 && !options.is_circle,
             is_sound: matches!(shape, LatentShape::Spectrogram { .. }),
             rope,
             late,

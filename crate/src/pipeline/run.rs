@@ -105,8 +105,9 @@ impl Pipeline {
         } else {
             Caption { features: caption.features.narrow(0, 0, prompts), mask: caption.mask.narrow(0, 0, prompts) }
         };
+        let options = SequenceOptions { is_circle: settings.is_loop, ..self.extrapolation(settings, shape) };
         Ok(Run {
-            sequence: denoiser.sequence(shape, self.extrapolation(settings, shape), self.device.burn()),
+            sequence: denoiser.sequence(shape, options, self.device.burn()),
             rows: caption.mask.dims()[0],
             caption: denoiser.prepare(&caption),
             denoiser,

@@ -31,6 +31,9 @@ use crate::{tokenizer::CaptionTokenizer, world::Rng};
 /// The weight of the data's error grows with 1/(1 − t)² up to the time at which so much of the path is left.
 const LEAST_REST: f64 = 0.5;
 
+/// How many batches of clips are not told how much is over, so that loops can be made without.
+const CIRCLES: f32 = 0.1;
+
 /// What is trained together.
 #[derive(Module, Debug)]
 pub struct TextToLatent {
@@ -66,12 +69,17 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     device.seed(recipe.seed ^ counters.pictures);
     let mut rng = Rng::stream(recipe.seed, "times", counters.pictures);
     let stage = &recipe.flow;
-    let sequence = |bucket: &Bucket| model.denoiser.sequence(shape(recipe, bucket), SequenceOptions::default(), device);
-    let sequences: Vec<Sequence> = stage.buckets.iter().map(sequence).collect();
+    let sequence = |bucket: &Bucket, is_circle| {
+        let options = SequenceOptions { is_circle, ..SequenceOptions::default() };
+        model.denoiser.sequence(shape(recipe, bucket), options, device)
+    };
+    let sequences: Vec<[Sequence; 2]> =
+        stage.buckets.iter().map(|bucket| [false, true].map(|is_circle| sequence(bucket, is_circle))).collect();
     let mut progress = Progress::new("denoiser", folder.to_owned(), counters, minutes)?;
     while progress.goes_on(stage) {
         let batch = latents.recv()?;
-        let (sequence, kind) = (&sequences[batch.bucket], stage.buckets[batch.bucket].kind);
+        let is_circle = rng.chance(CIRCLES);
+        let (sequence, kind) = (&sequences[batch.bucket][usize::from(is_circle)], stage.buckets[batch.bucket].kind);
         let parts = parts(batch, &tokenizer, recipe, &mut rng)?;
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, sequence));
         let options = stage.step(progress.counters.pictures, recipe.ema);
