@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use flagdit::kernels::conv2d::{self, Window};
 use flagdit::kernels::qk_norm_rope::{self, Pairing, Rotation};
 use flagdit::kernels::rms_norm_modulate::{self, Adaptation};
 use flagdit::kernels::{QuantMatrix, attention, dense_linear, quant_linear};
@@ -46,18 +47,24 @@ fn main() {
     let device = pollster::block_on(flagdit::Device::gpu(None)).expect("a GPU, a software adapter at least");
     println!("{} on {} cores", device.name(), std::thread::available_parallelism().map_or(1, usize::from));
     println!("{:<36} {:>10} {:>10} {:>6}", "", "ours, ms", "Burn, ms", "ratio");
-    let cube = [1024; 3];
-    if "f32 product, 1024 by 1024 by 1024".contains(&wanted) {
-        report("f32 product, 1024 by 1024 by 1024", &dense_products(cube, device.burn()), device.burn());
-    }
-    for size in &SIZES {
-        for (name, pair) in pairs(size, device.burn()) {
-            let name = format!("{}, {name}", size.name);
-            if name.contains(&wanted) {
-                report(&name, &pair, device.burn());
-            }
+    let of_sizes = SIZES.iter().flat_map(|size| {
+        pairs(size, device.burn()).into_iter().map(|(name, pair)| (format!("{}, {name}", size.name), pair))
+    });
+    for (name, pair) in others(device.burn()).into_iter().chain(of_sizes) {
+        if name.contains(&wanted) {
+            report(&name, &pair, device.burn());
         }
     }
+}
+
+/// What does not depend on a denoiser's size.
+fn others(device: &Device) -> Vec<(String, Pair)> {
+    let mut pairs = vec![("f32 product, 1024 by 1024 by 1024".into(), dense_products([1024; 3], device))];
+    pairs.extend([[64, 64, 8], [64, 32, 32], [16, 16, 64], [128, 128, 64]].map(|[inputs, outputs, side]| {
+        let name = format!("convolution, {inputs}x{side}x{side} to {outputs}");
+        (name, convolutions([inputs, outputs, side], device))
+    }));
+    pairs
 }
 
 fn pairs(size: &Size, device: &Device) -> Vec<(String, Pair)> {
@@ -107,6 +114,16 @@ fn dense_products([m, n, k]: [usize; 3], device: &Device) -> Pair {
         (normal(1, [m, k], device), normal(2, [n, k], device)),
         |(x, w)| drop(dense_linear(x, w, None)),
         |(x, w)| drop(x.matmul(w.transpose())),
+    )
+}
+
+/// By windows of 3 × 3.
+fn convolutions([inputs, outputs, side]: [usize; 3], device: &Device) -> Pair {
+    let x = normal(1, [1, inputs, side, side], device);
+    pair(
+        (x, normal(2, [outputs, inputs, 3, 3], device), normal(3, [outputs], device)),
+        |(x, weight, bias)| drop(conv2d::conv2d(x, weight, bias, Window::centred(3))),
+        |(x, weight, bias)| drop(conv2d::reference(x, weight, bias, Window::centred(3))),
     )
 }
 

@@ -5,6 +5,8 @@ use flagdit::sampler::noise;
 
 #[path = "kernels/attention.rs"]
 mod attention;
+#[path = "kernels/conv2d.rs"]
+mod conv2d;
 #[path = "support/devices.rs"]
 mod devices;
 #[path = "kernels/linear.rs"]

@@ -1,6 +1,6 @@
 //! The shipped model through the library: the same picture on every device, and an end within one step.
 
-use flagdit::kernels::{attention, linear, qk_norm_rope, rms_norm_modulate};
+use flagdit::kernels::{attention, conv2d, linear, qk_norm_rope, rms_norm_modulate};
 use flagdit::{
     Device, Pipeline, Request,
     progress::{Event, Image, LoadProgress, LoadStage},
@@ -21,20 +21,29 @@ const STEPS: usize = 4;
 /// Evaluations a step of the midpoint solver, the manifest's.
 const STAGES: usize = 2;
 
-fn launches() -> [u64; 4] {
-    [linear::launches(), attention::launches(), qk_norm_rope::launches(), rms_norm_modulate::launches()]
+fn launches() -> [u64; 5] {
+    [
+        linear::launches(),
+        attention::launches(),
+        qk_norm_rope::launches(),
+        rms_norm_modulate::launches(),
+        conv2d::launches(),
+    ]
 }
 
 /// What [`launches`] grows by with a picture, where no layer goes another way.
-fn expected_launches(pipeline: &Pipeline) -> [usize; 4] {
+fn expected_launches(pipeline: &Pipeline) -> [usize; 5] {
     let tensors = &pipeline.manifest().tensors;
     let count = |times: &dyn Fn(&str) -> usize| tensors.keys().map(|name| times(name)).sum();
     let evaluations = STEPS * STAGES;
-    // Every quantized matrix an evaluation, those that read the caption once.
+    let paints = |name: &str| name.starts_with("decoders.image.decoder") || name.contains("post_quant_conv");
+    // Every matrix an evaluation, those that read the caption or paint once.
     let products = count(&|name| match name {
-        _ if !tensors[name].format.is_quantized() => 0,
+        _ if tensors[name].shape.len() != 2 || name.contains("encoder.mid_block") => 0,
         _ if name.starts_with("text.embed_tokens") || name.starts_with("denoiser.audio") => 0,
-        _ if name.starts_with("text") || name.contains("_y.") || name.contains("cap_embedder") => 1,
+        // The words' queries and keys are turned by halves, which is a product too.
+        _ if name.ends_with("self_attn.q_proj.weight") || name.ends_with("self_attn.k_proj.weight") => 2,
+        _ if name.starts_with("text") || name.contains("_y.") || name.contains("cap_embedder") || paints(name) => 1,
         _ => evaluations,
     });
     // To the tokens and to the caption, every evaluation; to the words of the prompt; to the pixels, in the decoder.
@@ -55,7 +64,8 @@ fn expected_launches(pipeline: &Pipeline) -> [usize; 4] {
         _ if name.starts_with("text") && name.ends_with("norm.weight") => 1,
         _ => 0,
     });
-    [products, attentions, rotations, norms]
+    let convolutions = count(&|name| usize::from(tensors[name].shape.len() == 4 && paints(name)));
+    [products, attentions, rotations, norms, convolutions]
 }
 
 #[test]

@@ -2,12 +2,7 @@
 
 use burn::{
     module::Module,
-    tensor::{
-        Tensor,
-        activation::silu,
-        module::interpolate,
-        ops::{InterpolateMode, InterpolateOptions, PadMode},
-    },
+    tensor::{Tensor, activation::silu},
 };
 
 use crate::{
@@ -137,26 +132,19 @@ pub struct Resampler {
 }
 
 impl Resampler {
-    /// Halves the area's sides: one row and column of zeros at the far side, then stride 2.
+    /// Halves the area's sides.
     pub fn down(channels: usize, params: &Params) -> Self {
         Self { conv: Conv2d::downsampling(channels, &params.child("conv")) }
     }
 
-    /// Doubles the area's sides: nearest neighbours, then a convolution.
+    /// Doubles the area's sides.
     pub fn up(channels: usize, params: &Params) -> Self {
-        Self { conv: Conv2d::new(channels, channels, 3, &params.child("conv")) }
+        Self { conv: Conv2d::upsampling(channels, &params.child("conv")) }
     }
 
-    /// `[B, C, H, W]` to `[B, C, H/2, W/2]`.
-    pub fn halve(&self, x: Tensor<4>) -> Tensor<4> {
-        self.conv.forward(x.pad((0, 1, 0, 1), PadMode::Constant(0.0)))
-    }
-
-    /// `[B, C, H, W]` to `[B, C, 2H, 2W]`.
-    pub fn double(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
-        let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
-        self.conv.forward(interpolate(x, options))
+    /// `[B, C, H, W]` to `[B, C, H/2, W/2]` or `[B, C, 2H, 2W]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(x)
     }
 }
 
@@ -195,7 +183,7 @@ impl Stage {
     /// `[B, in, H, W]` to `[B, out, H', W']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.resnets.iter().fold(x, |x, resnet| resnet.forward(x));
-        let x = self.downsamplers.iter().fold(x, |x, sampler| sampler.halve(x));
-        self.upsamplers.iter().fold(x, |x, sampler| sampler.double(x))
+        let x = self.downsamplers.iter().fold(x, |x, sampler| sampler.forward(x));
+        self.upsamplers.iter().fold(x, |x, sampler| sampler.forward(x))
     }
 }

@@ -2,6 +2,8 @@
 
 use burn::tensor::{Tensor, activation::softmax};
 
+use super::matmul;
+
 /// Of scores the reference holds so many bytes at once: half of what every WebGPU device lets a kernel see of a buffer.
 pub const SCORES_BYTES: u64 = 64 << 20;
 
@@ -52,13 +54,13 @@ fn whole(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Option<Tens
     // The queries of heads that share keys lie one below the other, so no key is repeated.
     let rows = heads / kv_heads * queries;
     let q = (q * scale).reshape([batch, kv_heads, rows, width]); // [B, Hkv, H/Hkv·N, d]
-    let scores = q.matmul(k.swap_dims(2, 3)).reshape([batch, heads, queries, keys]); // [B, H, N, M]
+    let scores = matmul(q, k.swap_dims(2, 3)).reshape([batch, heads, queries, keys]); // [B, H, N, M]
     let scores = match bias {
         Some(bias) => scores + bias,
         None => scores,
     };
     let weights = softmax(scores, 3).reshape([batch, kv_heads, rows, keys]); // [B, Hkv, H/Hkv·N, M]
-    weights.matmul(v).reshape([batch, heads, queries, width]) // [B, H, N, d]
+    matmul(weights, v).reshape([batch, heads, queries, width]) // [B, H, N, d]
 }
 
 #[cfg(feature = "gpu")]

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     attention,
+    conv2d::{self, Window},
     linear::{QuantMatrix, dense_linear, dense_reference, quant_linear, reference},
     qk_norm_rope::{self, Pairing, Rotation},
     rms_norm_modulate::{self, Adaptation},
@@ -41,6 +42,29 @@ const RAGGED_TOKENS: [usize; 3] = [7, 3, 20];
 /// Likewise.
 const TOKENS: [[usize; 3]; 2] = [RAGGED_TOKENS, [33, 6, 32]];
 
+/// Batch, channels in and out, height and width, and the window: beside groups of pixels and of channels.
+type Area = ([usize; 5], Window);
+const RAGGED_AREA: Area = ([2, 5, 6, 11, 9], Window { upscale: 2, padding: [1, 1], stride: 1 });
+/// Likewise, with one and two vectors of channels.
+const AREAS: [Area; 3] = [
+    RAGGED_AREA,
+    ([1, 8, 3, 33, 20], Window { upscale: 1, padding: [1, 1], stride: 1 }),
+    ([2, 4, 70, 12, 7], Window { upscale: 1, padding: [0, 1], stride: 2 }),
+];
+
+/// What is compared.
+struct Shapes {
+    products: &'static [[usize; 3]],
+    heads: &'static [Heads],
+    tokens: &'static [[usize; 3]],
+    areas: &'static [Area],
+}
+
+const ALL: Shapes = Shapes { products: &PRODUCTS, heads: &HEADS, tokens: &TOKENS, areas: &AREAS };
+/// Enough to notice nonsense, before a model is opened.
+const FEW: Shapes =
+    Shapes { products: &[RAGGED], heads: &[RAGGED_HEADS], tokens: &[RAGGED_TOKENS], areas: &[RAGGED_AREA] };
+
 /// One kernel's result, computed on the device and on the CPU.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
@@ -57,24 +81,22 @@ pub struct Comparison {
 ///
 /// `device-lost` if the device does not answer.
 pub async fn compare(device: &Device) -> Result<Vec<Comparison>> {
-    compare_shapes(device, &PRODUCTS, &HEADS, &TOKENS).await
+    compare_shapes(device, &ALL).await
 }
 
-async fn compare_shapes(
-    device: &Device,
-    products: &[[usize; 3]],
-    heads: &[Heads],
-    tokens: &[[usize; 3]],
-) -> Result<Vec<Comparison>> {
+async fn compare_shapes(device: &Device, shapes: &Shapes) -> Result<Vec<Comparison>> {
     let mut comparisons = Vec::new();
-    for (seed, &shape) in (0..).zip(products) {
+    for (seed, &shape) in (0..).zip(shapes.products) {
         comparisons.extend(compare_products(device, shape, seed).await?);
     }
-    for (seed, &shape) in (100..).zip(heads) {
+    for (seed, &shape) in (100..).zip(shapes.heads) {
         comparisons.push(compare_attention(device, shape, seed).await?);
     }
-    for (seed, &shape) in (200..).zip(tokens) {
+    for (seed, &shape) in (200..).zip(shapes.tokens) {
         comparisons.extend(compare_norms(device, shape, seed).await?);
+    }
+    for (seed, &area) in (300..).zip(shapes.areas) {
+        comparisons.push(compare_convolutions(device, area, seed).await?);
     }
     Ok(comparisons)
 }
@@ -121,7 +143,22 @@ async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64)
     Ok(Comparison { name, error })
 }
 
+async fn compare_convolutions(device: &Device, (shape, window): Area, seed: u64) -> Result<Comparison> {
+    let [batch, inputs, outputs, height, width] = shape;
+    let convolved = |device: &Device, convolve: Convolve| {
+        let weight = tensor(4 * seed + 1, [outputs, inputs, 3, 3], device);
+        let bias = tensor(4 * seed + 2, [outputs], device);
+        convolve(tensor(4 * seed, [batch, inputs, height, width], device), weight, bias, window)
+    };
+    let expected = convolved(&Device::flex(), conv2d::reference);
+    poison(expected.dims(), device);
+    let error = distance(convolved(device, conv2d::conv2d), expected).await?;
+    Ok(Comparison { name: format!("convolution of {inputs}x{height}x{width} to {outputs}, {window:?}"), error })
+}
+
 /// A kernel's or its reference's signature.
+type Convolve = fn(Tensor<4>, Tensor<4>, Tensor<1>, Window) -> Tensor<4>;
+/// Likewise.
 type Multiply = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>) -> Tensor<2>;
 /// Likewise.
 type MultiplyQuantized = fn(Tensor<2>, &QuantMatrix, Option<Tensor<1>>) -> Tensor<2>;
@@ -167,7 +204,7 @@ pub async fn check(device: &Device) -> Result<()> {
     if !super::run_on(device) {
         return Ok(());
     }
-    let comparisons = compare_shapes(device, &[RAGGED], &[RAGGED_HEADS], &[RAGGED_TOKENS]).await?;
+    let comparisons = compare_shapes(device, &FEW).await?;
     match comparisons.iter().find(|comparison| !is_right(comparison.error)) {
         None => Ok(()),
         Some(Comparison { name, error }) => {

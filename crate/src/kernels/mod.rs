@@ -5,15 +5,20 @@
 
 pub mod attention;
 mod check;
+pub mod conv2d;
 pub mod linear;
+mod matmul;
 pub mod qk_norm_rope;
 pub mod rms_norm_modulate;
 #[cfg(feature = "gpu")]
 mod shader;
+mod stock;
 
 pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
+pub use conv2d::conv2d;
 pub use linear::{QuantMatrix, dense_linear, quant_linear};
+pub use matmul::matmul;
 pub use qk_norm_rope::qk_norm_rope;
 pub use rms_norm_modulate::rms_norm_modulate;
 
@@ -33,7 +38,15 @@ pub fn run_on(device: &Device) -> bool {
 /// How often shaders of ours were launched in this process.
 pub fn launches() -> u64 {
     #[cfg(feature = "gpu")]
-    return attention::launches() + qk_norm_rope::launches() + linear::launches() + rms_norm_modulate::launches();
+    return [
+        attention::launches(),
+        conv2d::launches(),
+        linear::launches(),
+        qk_norm_rope::launches(),
+        rms_norm_modulate::launches(),
+    ]
+    .iter()
+    .sum();
     #[cfg(not(feature = "gpu"))]
     0
 }
@@ -41,5 +54,6 @@ pub fn launches() -> u64 {
 /// The complete source of every variant of every shader, by name: for checks that need no GPU.
 #[cfg(feature = "gpu")]
 pub fn sources() -> Vec<(String, String)> {
-    [attention::sources(), qk_norm_rope::sources(), linear::sources(), rms_norm_modulate::sources()].concat()
+    [attention::sources(), conv2d::sources(), linear::sources(), qk_norm_rope::sources(), rms_norm_modulate::sources()]
+        .concat()
 }

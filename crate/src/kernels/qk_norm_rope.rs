@@ -2,6 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData, module::layer_norm};
 
+use super::matmul;
+
 /// A layer norm over all features of a token.
 #[derive(Debug, Clone)]
 pub struct Norm {
@@ -57,7 +59,8 @@ impl Rotation {
         let tokens = x.dims()[2];
         let [cos, sin] = [&self.cos, &self.sin].map(|t| t.clone().narrow(2, 0, tokens)); // [1 or B, 1, N, d]
         let [batch, heads, _, width] = x.dims();
-        let turned = x.clone().reshape([1, 1, batch * heads * tokens, width]).matmul(self.turn.clone()); // [1, 1, B·H·N, d]
+        let turned = x.clone().reshape([1, 1, batch * heads * tokens, width]); // [1, 1, B·H·N, d]
+        let turned = matmul(turned, self.turn.clone());
         x * cos + turned.reshape([batch, heads, tokens, width]) * sin
     }
 }

@@ -2,10 +2,13 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, module::conv2d, ops::ConvOptions},
+    tensor::Tensor,
 };
 
-use crate::weights::params::{Init, Params};
+use crate::{
+    kernels::conv2d::{Window, conv2d},
+    weights::params::{Init, Params},
+};
 
 /// A convolution with a square kernel and a bias.
 #[derive(Module, Debug)]
@@ -14,8 +17,8 @@ pub struct Conv2d {
     pub weight: Param<Tensor<4>>,
     /// `[out]`.
     pub bias: Param<Tensor<1>>,
-    stride: usize,
-    padding: usize,
+    #[module(skip)]
+    window: Window,
 }
 
 impl Conv2d {
@@ -33,20 +36,24 @@ impl Conv2d {
         Self {
             weight: params.tensor("weight", [output, input, kernel, kernel], init),
             bias: params.tensor("bias", [output], Init::Zeros),
-            stride: 1,
-            padding: kernel / 2,
+            window: Window::centred(kernel),
         }
     }
 
-    /// Kernel 3, stride 2, no padding: the caller pads one row and one column at the far side (diffusers'
-    /// `Downsample2D` with `padding=0`).
+    /// Kernel 3, stride 2, zeros only behind the last row and column (diffusers' `Downsample2D` with `padding=0`).
     pub fn downsampling(channels: usize, params: &Params) -> Self {
-        Self { stride: 2, padding: 0, ..Self::new(channels, channels, 3, params) }
+        let window = Window { upscale: 1, padding: [0, 1], stride: 2 };
+        Self { window, ..Self::new(channels, channels, 3, params) }
+    }
+
+    /// Kernel 3 over nearest neighbours of twice as many rows and columns (diffusers' `Upsample2D`).
+    pub fn upsampling(channels: usize, params: &Params) -> Self {
+        let window = Window { upscale: 2, ..Window::centred(3) };
+        Self { window, ..Self::new(channels, channels, 3, params) }
     }
 
     /// `[B, in, H, W]` to `[B, out, H', W']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        conv2d(x, self.weight.val(), Some(self.bias.val()), options)
+        conv2d(x, self.weight.val(), self.bias.val(), self.window)
     }
 }

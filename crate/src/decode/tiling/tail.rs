@@ -58,7 +58,7 @@ impl<'a> Tail<'a> {
             x = window.cut(x, inner);
             window = inner;
             for upsampler in &stage.upsamplers {
-                x = upsampler.double(x);
+                x = upsampler.forward(x);
                 window = window.doubled();
             }
         }

@@ -7,6 +7,8 @@ mod tile;
 
 use burn::tensor::Tensor;
 
+use super::stock;
+
 #[cfg(feature = "gpu")]
 pub use gpu::{dense, launches, quantized, sources};
 pub use quant_matrix::QuantMatrix;
@@ -37,7 +39,7 @@ pub fn dense_linear(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>) -> Tensor<
 
 /// [`dense_linear`] by plain tensor operations.
 pub fn dense_reference(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>) -> Tensor<2> {
-    let y = x.matmul(w.transpose());
+    let y = stock::matmul(x, w.transpose());
     match b {
         Some(b) => y + b.unsqueeze::<2>(), // [1, N]
         None => y,
