@@ -10,12 +10,14 @@ pub mod quant_linear;
 pub mod rms_norm_modulate;
 #[cfg(feature = "gpu")]
 mod shader;
+mod watch;
 
 pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
 pub use qk_norm_rope::qk_norm_rope;
 pub use quant_linear::{QuantMatrix, quant_linear};
 pub use rms_norm_modulate::rms_norm_modulate;
+pub use watch::{KernelTime, timed};
 
 use burn::tensor::Device;
 
