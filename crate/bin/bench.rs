@@ -11,7 +11,7 @@ use flagdit::device::Kind as DeviceKind;
 use flagdit::error::{ErrorKind, Result};
 use flagdit::kernels::KernelTime;
 use flagdit::request::{Kind, Request};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::BenchArgs;
 use crate::progress_bar::{Progress, Unit};
@@ -26,7 +26,7 @@ pub fn run(args: &BenchArgs, terminal: &Terminal) -> Result<()> {
     let options = options(args)?;
     let folder = model::find(args.model.as_deref())?;
     let report = pollster::block_on(measure(&folder, &args.device, &options, terminal))?;
-    if terminal.is_json() { terminal.print(&json(&report).to_string()) } else { print(&report, terminal) }
+    if terminal.is_json() { terminal.event(&json!(report)) } else { print(&report, terminal) }
 }
 
 fn options(args: &BenchArgs) -> Result<Options> {
@@ -80,15 +80,6 @@ async fn measure_on(device: Device, folder: &Path, options: &Options, terminal: 
         Err(error) => Poll::Ready(Err(error)),
     })
     .await
-}
-
-/// The event `bench`, which browsers print too.
-fn json(report: &Report) -> Value {
-    let mut event = json!({ "type": "bench" });
-    if let (Value::Object(event), Value::Object(fields)) = (&mut event, json!(report)) {
-        event.extend(fields);
-    }
-    event
 }
 
 fn print(report: &Report, terminal: &Terminal) -> Result<()> {

@@ -11,9 +11,9 @@ use crate::{
     weights::Reader,
 };
 
-/// What was measured, where, and how long it took. Times are in milliseconds.
+/// What was measured, where, and how long it took. Times are in milliseconds. As JSON it is the event `bench`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(tag = "type", rename = "bench", rename_all = "camelCase")]
 pub struct Report {
     /// The model's name.
     pub model: String,
