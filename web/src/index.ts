@@ -18,7 +18,7 @@ import { Model } from './model.js';
 import type {
   BenchProgress, BenchReport, DenoiserCall, DeviceChoice, DeviceKind, EngineBench, Loaded, LoadProgress, MemoryPlan, ModelPlace,
 } from './protocol.js';
-import { complete, type Request } from './request.js';
+import { checked, complete, type Request } from './request.js';
 import { head, type ManifestHead } from './weights.js';
 
 export { AbortError, DeviceError, FlagditError, ModelError, NetworkError, RequestError, type ErrorCode } from './errors.js';
@@ -133,7 +133,7 @@ export async function load(from: string | URL | File[], options: LoadOptions = {
 export async function bench(from: string | URL | File[], options: BenchOptions = {}): Promise<BenchReport> {
   const { request, denoiser, kernels = false, wasmUrl } = options;
   const { signal: _, ...asked } = complete({ prompt: 'a large red star above a blue square', seed: 0, ...request });
-  const work: EngineBench['work'] = denoiser ? { denoiser } : { generation: asked };
+  const work: EngineBench['work'] = denoiser ? { denoiser: checked(denoiser) } : { generation: asked };
   const { value } = await onDevice(options, async (device, can) => {
     const order = { type: 'bench' as const, place: placed(from), device, options: { work, kernels }, wasmUrl: engineUrl(wasmUrl, device) };
     const { connection, answer } = await ask<BenchReport>(order, options);
