@@ -49,8 +49,9 @@ pub fn peers(all: &Value) -> Result<String> {
         for (peer, theirs) in times.iter().filter(|(who, _)| *who != OURS) {
             let cells: Vec<String> =
                 ["q4", "f32"].iter().flat_map(|format| pair(&ours[format], &theirs[format])).collect();
-            let (model, tokens, path) = (text(&turn["model"]), &turn["tokens"], text(&turn["path"]));
-            table += &format!("| {model}, {tokens} tokens, {path} | {peer} | {} |\n", cells.join(" | "));
+            let [model, path, adapter] = ["model", "path", "adapter"].map(|name| text(&turn[name]));
+            let place = format!("{model}, {} tokens, {path} ({adapter})", turn["tokens"]);
+            table += &format!("| {place} | {peer} | {} |\n", cells.join(" | "));
         }
     }
     Ok(table)
@@ -87,11 +88,14 @@ mod tests {
 
     #[test]
     fn a_peer_without_a_format_has_no_ratio_there() {
-        let turn = json!({ "model": "nano", "path": "native, CPU", "tokens": 72,
+        let turn = json!({ "model": "nano", "path": "native, CPU", "adapter": "a CPU", "tokens": 72,
             "ms": { "flagdit": { "q4": 15.0, "f32": 16.0 }, "PyTorch": { "f32": 64.0 } } });
         let table = peers(&json!({ "a": turn })).unwrap();
         let row = table.lines().last().unwrap();
-        assert_eq!(row, "| nano, 72 tokens, native, CPU | PyTorch | 15.0 ms | – | – | 16.0 ms | 64.0 ms | 0.25 |");
+        assert_eq!(
+            row,
+            "| nano, 72 tokens, native, CPU (a CPU) | PyTorch | 15.0 ms | – | – | 16.0 ms | 64.0 ms | 0.25 |"
+        );
     }
 
     #[test]
