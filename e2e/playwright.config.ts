@@ -8,11 +8,13 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
+/** WebGPU on the adapter of this name. */
+export const webgpu = (adapter: string) => ['--enable-unsafe-webgpu', `--use-webgpu-adapter=${adapter}`];
 /** A software adapter, so that no GPU that happens to be there decides whether the tests pass. */
-const SWIFTSHADER = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+const SWIFTSHADER = webgpu('swiftshader');
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const browser = (args: string[]) => ({ launchOptions: { executablePath, args: [...FLAGS, ...args] } });
+export const browser = (args: string[]) => ({ launchOptions: { executablePath, args: [...FLAGS, ...args] } });
 
 /** The browser is the machine's own; as root it has no sandbox, and it must not reach out by itself. */
 export default defineConfig({

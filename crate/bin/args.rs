@@ -30,7 +30,7 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Compare what a model computes with what a reference implementation computed
     Check(CheckArgs),
-    /// Measure how long a picture takes, or a video, views or a sound
+    /// Measure how long a step takes: of a picture, a video, views or a sound, or of the denoiser alone
     Bench(BenchArgs),
     /// List the devices, what each can do, and which one `auto` takes
     Devices,
@@ -208,6 +208,19 @@ pub struct BenchArgs {
     /// Solver intervals; the model's own number if absent
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<usize>,
+    /// Single calls of the denoiser, from random numbers on the CPU to the velocity on the CPU: all that the model folder
+    /// must hold is a denoiser. --size is that of the picture
+    #[arg(long, conflicts_with_all = ["kind", "frames", "views", "seconds", "steps"])]
+    pub denoiser: bool,
+    /// Rows of the denoiser's batch; 2, with a prompt and without, if absent
+    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "denoiser")]
+    pub batch: Option<usize>,
+    /// Tokens of the caption; 16 if absent
+    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "denoiser")]
+    pub caption_tokens: Option<usize>,
+    /// Run one step more and time each of the GPU's kernels in it
+    #[arg(long)]
+    pub kernels: bool,
     /// auto, gpu, gpu:N or cpu
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: String,

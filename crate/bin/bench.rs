@@ -1,152 +1,129 @@
-//! `flagdit bench`: how long loading and a picture take, after one picture that is not counted.
+//! `flagdit bench`: what `flagdit::bench` measures, on the terminal.
 
+use std::future::poll_fn;
+use std::path::Path;
 use std::pin::pin;
-use std::time::Instant;
+use std::task::Poll;
 
-use flagdit::error::{Error, Result};
-use flagdit::pipeline::Pipeline;
-use flagdit::progress::{Event, Settings, Stage};
+use flagdit::Device;
+use flagdit::bench::{self, Call, Options, Report, Work};
+use flagdit::device::Kind as DeviceKind;
+use flagdit::error::{ErrorKind, Result};
+use flagdit::kernels::KernelTime;
 use flagdit::request::{Kind, Request};
-use futures_util::StreamExt as _;
 use serde_json::json;
 
 use crate::args::BenchArgs;
-use crate::progress_bar::Progress;
+use crate::progress_bar::{Progress, Unit};
 use crate::terminal::Terminal;
-use crate::{generate, interrupt, model};
+use crate::{interrupt, model};
 
 const PROMPT: &str = "a large red star above a blue square";
-/// Pictures that are counted.
-const RUNS: usize = 3;
+/// Kernels that are shown to people, those that take the most time.
+const SHOWN: usize = 12;
 
 pub fn run(args: &BenchArgs, terminal: &Terminal) -> Result<()> {
-    let kind = args.kind.as_deref().and_then(Kind::parse).unwrap_or_default();
-    let request = Request {
-        width: args.size.map(|size| size.width),
-        height: args.size.map(|size| size.height),
-        frames: args.frames,
-        views: args.views,
-        seconds: args.seconds,
-        steps: args.steps,
-        ..Request::new(kind, PROMPT)
-    };
-    request.check()?;
+    let options = options(args)?;
     let folder = model::find(args.model.as_deref())?;
-    pollster::block_on(async {
-        let (pipeline, load_ms) = generate::open(&folder, &args.device, None, terminal).await?;
-        let mut progress = Progress::new(terminal);
-        progress.begin("once to warm up".into());
-        let first = measure(&pipeline, &request).await?;
-        let mut runs = Vec::with_capacity(RUNS);
-        for number in 1..=RUNS {
-            progress.begin(format!("{number} of {RUNS}"));
-            runs.push(measure(&pipeline, &request).await?);
+    let report = pollster::block_on(measure(&folder, &args.device, &options, terminal))?;
+    if terminal.is_json() { terminal.event(&json!(report)) } else { print(&report, terminal) }
+}
+
+fn options(args: &BenchArgs) -> Result<Options> {
+    let (width, height) = args.size.map(|size| (size.width, size.height)).unzip();
+    let work = if args.denoiser {
+        Work::Denoiser(Call { width, height, batch: args.batch, caption_tokens: args.caption_tokens })
+    } else {
+        let kind = args.kind.as_deref().and_then(Kind::parse).unwrap_or_default();
+        let &BenchArgs { frames, views, seconds, steps, .. } = args;
+        let request = Request { width, height, frames, views, seconds, steps, ..Request::new(kind, PROMPT) };
+        request.check()?; // Before the model is read.
+        Work::Generation(request)
+    };
+    Ok(Options { work, kernels: args.kernels })
+}
+
+/// On the device of that name. A GPU that `auto` chose and that fails is passed over for the CPU, with a warning.
+async fn measure(folder: &Path, name: &str, options: &Options, terminal: &Terminal) -> Result<Report> {
+    let device = Device::parse(name).await?;
+    if let Some(warning) = device.warning() {
+        terminal.warning(warning)?;
+    }
+    let is_choice = name == "auto" && device.kind() != DeviceKind::Cpu;
+    match measure_on(device, folder, options, terminal).await {
+        Err(error) if is_choice && error.kind().exit_code() == ErrorKind::DeviceLost.exit_code() => {
+            terminal.warning(&format!("{error}; using the CPU instead"))?;
+            measure_on(Device::cpu(), folder, options, terminal).await
         }
-        drop(progress);
-        report(&pipeline, load_ms, &first, &runs, terminal)
+        measured => measured,
+    }
+}
+
+async fn measure_on(device: Device, folder: &Path, options: &Options, terminal: &Terminal) -> Result<Report> {
+    let mut bar = Progress::new(terminal);
+    bar.begin(format!("loading {}", folder.display()));
+    let mut is_counting = false;
+    let mut progress = |state| match state {
+        bench::Progress::Load(_) => {}
+        bench::Progress::WarmUp => bar.begin("once to warm up".into()),
+        bench::Progress::Steps { done, least } => {
+            if !std::mem::replace(&mut is_counting, true) {
+                bar.begin_of("counting".into(), least as u64, Unit::Steps);
+            }
+            bar.update(done as u64, least.max(done) as u64);
+        }
+    };
+    let mut measuring = pin!(bench::run(model::source(folder), device, options, &mut progress));
+    // Returning drops the work, which stops it before its next evaluation.
+    poll_fn(|context| match interrupt::check() {
+        Ok(()) => measuring.as_mut().poll(context),
+        Err(error) => Poll::Ready(Err(error)),
     })
+    .await
 }
 
-/// How long the parts of one picture took.
-struct Measured {
-    step_ms: Vec<f64>,
-    picture_ms: f64,
-    settings: Settings,
-}
-
-async fn measure(pipeline: &Pipeline, request: &Request) -> Result<Measured> {
-    let start = Instant::now();
-    let mut last = start;
-    let mut step_ms = Vec::new();
-    let mut events = pin!(pipeline.generate(request.clone()));
-    while let Some(event) = events.next().await {
-        interrupt::check()?;
-        match event? {
-            Event::Stage(Stage::Sample) => last = Instant::now(),
-            Event::Step { .. } => {
-                step_ms.push(milliseconds(last));
-                last = Instant::now();
-            }
-            Event::Done(output) => {
-                return Ok(Measured { step_ms, picture_ms: milliseconds(start), settings: output.settings });
-            }
-            _ => {}
-        }
-    }
-    Err(Error::bad_model("the pipeline").expected("a picture").found("none"))
-}
-
-fn report(pipeline: &Pipeline, load_ms: f64, first: &Measured, runs: &[Measured], terminal: &Terminal) -> Result<()> {
-    let Settings { kind, width, height, frames, views, seconds, steps, solver, guidance, .. } = &first.settings;
-    let device = pipeline.device();
-    let tokens = pipeline.tokens(&first.settings)?;
-    let first_step = first.step_ms.first().copied().unwrap_or(0.0);
-    let step = median(runs.iter().flat_map(|run| run.step_ms.iter().copied()).collect());
-    let picture = median(runs.iter().map(|run| run.picture_ms).collect());
-    let gflops = pipeline.step_flops(&first.settings)? / step / 1e6;
-    let peak = peak_memory();
-    if terminal.is_json() {
-        let bench = json!({
-            "type": "bench", "model": pipeline.manifest().name, "modelHash": pipeline.identity(),
-            "device": device.name(), "deviceKind": device.kind(),
-            "kind": kind, "width": width, "height": height, "frames": frames, "views": views, "seconds": seconds, "steps": steps,
-            "solver": solver, "guidance": guidance, "tokens": tokens, "runs": runs.len(), "loadMs": load_ms, "firstStepMs": first_step,
-            "stepMs": step, "gflops": gflops, "pictureMs": picture, "peakMemoryBytes": peak,
-        });
-        return terminal.print(&bench.to_string());
-    }
-    let peak = peak.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
-    for (name, value) in [
-        ("device", format!("{} ({})", device.name(), device.kind())),
+fn print(report: &Report, terminal: &Terminal) -> Result<()> {
+    let mebibytes = |bytes: Option<u64>| bytes.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
+    let adapter = &report.adapter;
+    let mut lines = vec![
+        ("device", format!("{} ({}, {})", adapter.name, adapter.kind, adapter.backend)),
+        ("work", work(report)),
+        ("load", format!("{:.0} ms", report.load_ms)),
+        ("first step", format!("{:.1} ms", report.first_step_ms)),
         (
-            "request",
-            format!(
-                "{}, {steps} steps of {solver}, guidance {guidance}, {tokens} tokens",
-                generate::extent(&first.settings)
-            ),
+            "step",
+            format!("{:.1} ms (median of {}, {:.1} at best)", report.step_ms, report.counted, report.least_step_ms),
         ),
-        ("load", format!("{load_ms:.0} ms")),
-        ("first step", format!("{first_step:.1} ms")),
-        ("step", format!("{step:.1} ms (median of {} runs)", runs.len())),
-        ("denoiser", format!("{gflops:.1} GFLOP/s")),
-        ("all", format!("{picture:.0} ms (median, from the prompt on)")),
-        ("peak memory", peak),
-    ] {
-        terminal.print(&format!("{name:<14} {value}"))?;
+        ("denoiser", format!("{:.1} GFLOP/s", report.gflops)),
+    ];
+    if let Some(whole) = report.generation_ms {
+        lines.push(("all", format!("{whole:.0} ms (median, from the prompt on)")));
     }
-    Ok(())
-}
-
-fn milliseconds(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        length if length % 2 == 1 => values[middle],
-        _ => (values[middle - 1] + values[middle]) / 2.0,
+    lines.push(("peak memory", mebibytes(report.peak_memory_bytes)));
+    if report.device_memory_bytes.is_some() {
+        lines.push(("of the GPU", mebibytes(report.device_memory_bytes)));
     }
+    lines.iter().try_for_each(|(name, value)| terminal.print(&format!("{name:<14} {value}")))?;
+    report.kernels.iter().take(SHOWN).try_for_each(|kernel| terminal.print(&line(kernel)))
 }
 
-/// The most memory that this process held at once, in bytes, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
+/// What was measured.
+fn work(report: &Report) -> String {
+    let &Report { width, height, batch, tokens, caption_tokens, .. } = report;
+    let extent = match (report.frames, report.views, report.seconds) {
+        (Some(frames), ..) => format!("{frames} frames of {width}x{height}"),
+        (_, Some(views), _) => format!("{views} views of {width}x{height}"),
+        (.., Some(seconds)) => format!("{seconds} s of sound"),
+        _ => format!("{width}x{height}"),
+    };
+    let how = match (report.steps, &report.solver, report.guidance) {
+        (Some(steps), Some(solver), Some(guidance)) => format!("{steps} steps of {solver}, guidance {guidance}"),
+        _ => "one call of the denoiser a step".into(),
+    };
+    format!("{extent}, {how}; a batch of {batch}, {tokens} tokens, {caption_tokens} of the caption")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert_eq!(median(Vec::new()), 0.0);
-    }
+fn line(kernel: &KernelTime) -> String {
+    let KernelTime { name, launches, ms, share } = kernel;
+    format!("{:>5.1} % {ms:>9.2} ms {launches:>6} times  {name}", share * 100.0)
 }

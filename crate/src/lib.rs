@@ -1,6 +1,8 @@
 //! `flagdit`: text to images, videos, 3D views and sound with a quantized Flag-DiT, on the GPU or the CPU.
 #![warn(missing_docs)]
 
+#[cfg(feature = "engine")]
+pub mod bench;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]
 pub mod check;
 #[cfg(all(feature = "engine", not(target_family = "wasm")))]

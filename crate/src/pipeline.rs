@@ -124,6 +124,26 @@ impl Pipeline {
         self.blueprint.tokens(settings)
     }
 
+    /// The files that the model was read from.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Rows of the denoiser's batch for these settings: one a prompt, and one for the negative prompt where guidance needs it.
+    pub(crate) fn rows(&self, settings: &Settings) -> usize {
+        1 + settings.transitions.len() + usize::from(self.guidance(settings).needs_unconditional())
+    }
+
+    /// Tokens of the longest of the prompts, as the denoiser sees them.
+    ///
+    /// # Errors
+    ///
+    /// `bad-request` if one cannot be encoded.
+    pub(crate) fn caption_tokens(&self, settings: &Settings) -> Result<usize> {
+        let (prompts, _) = self.prompts(settings)?;
+        Ok(prompts.iter().map(Vec::len).max().unwrap_or(0))
+    }
+
     /// Floating point operations of one solver step of the denoiser ([`crate::model::FlagDitConfig::flops`]); dopri5 is
     /// counted as if no step were tried twice.
     ///
@@ -131,9 +151,7 @@ impl Pipeline {
     ///
     /// `bad-request` if the prompt cannot be encoded.
     pub fn step_flops(&self, settings: &Settings) -> Result<f64> {
-        let (prompts, _) = self.prompts(settings)?;
-        let (rows, caption_tokens) = (prompts.len(), prompts.iter().map(Vec::len).max().unwrap_or(0));
-        let rows = if self.guidance(settings).needs_unconditional() { rows } else { rows - 1 };
+        let (rows, caption_tokens) = (self.rows(settings), self.caption_tokens(settings)?);
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
         Ok(evaluations as f64 * self.blueprint.denoiser.flops(rows, self.tokens(settings)?, caption_tokens))
     }
@@ -248,7 +266,7 @@ impl Pipeline {
 }
 
 /// Lets the caller look up once before every evaluation: dopri5 may need thousands for one step.
-async fn pause() {
+pub(crate) async fn pause() {
     let mut is_over = false;
     poll_fn(|context| {
         if is_over {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wasm_bindgen::prelude::*;
 
 use crate::{
+    bench,
     device::{Capacity, Device, Kind},
     error::{Error, ErrorKind, Result},
     kernels,
@@ -177,6 +178,44 @@ impl PlannedDevice {
             false => Capacity::cpu(),
         };
         device.within(self.memory)
+    }
+}
+
+/// How fast the model of `source` is on `device`: what `flagdit bench --json` prints. `report` is called with a
+/// `LoadProgress`, or with the stage `measure` and how many steps are counted.
+#[wasm_bindgen(js_name = bench)]
+pub async fn measure(
+    source: JsSource,
+    device: String,
+    options: JsValue,
+    report: Function,
+) -> std::result::Result<JsValue, JsValue> {
+    let options: bench::Options = value("bench", options)?;
+    let mut progress = |progress| {
+        let progress = match progress {
+            bench::Progress::Load(load) => json(&load),
+            bench::Progress::WarmUp => json(&Measuring::new(0, bench::LEAST)),
+            bench::Progress::Steps { done, least } => json(&Measuring::new(done, least.max(done))),
+        };
+        if let Ok(progress) = progress {
+            let _ = report.call1(&JsValue::NULL, &progress); // Whoever reports an error there hears of it there.
+        }
+    };
+    let measured = async { bench::run(source, Device::parse(&device).await?, &options, &mut progress).await };
+    json(&measured.await.map_err(to_js)?)
+}
+
+/// Progress of a measurement, as that of loading is told.
+#[derive(Serialize)]
+struct Measuring {
+    stage: &'static str,
+    loaded: usize,
+    total: usize,
+}
+
+impl Measuring {
+    fn new(loaded: usize, total: usize) -> Self {
+        Self { stage: "measure", loaded, total }
     }
 }
 

@@ -14,7 +14,7 @@ mod paths;
 
 use paths::{Reference, exports, references};
 
-const ROWS: [&[&str]; 11] = [
+const ROWS: [&[&str]; 12] = [
     &["error"],
     &["quant", "request"],
     &["device", "progress"],
@@ -25,6 +25,7 @@ const ROWS: [&[&str]; 11] = [
     &["modality", "parts"],
     &["output", "plan"],
     &["pipeline", "convert", "check"],
+    &["bench"],
     &["wasm"],
 ];
 

@@ -2,6 +2,8 @@
 //!
 //! Everything runs on the CPU with the model that ships; without `weights-quantized/toybox` these tests fail.
 
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/convert.rs"]

@@ -167,6 +167,21 @@ test('every kind comes out of a GPU as out of the CPU', async ({ page, served })
   expect(spectralSnr(one!, other!)).toBeGreaterThanOrEqual(SAME_SOUND_DB);
 });
 
+test('measures the denoiser, and every kernel of it', async ({ page, served }) => {
+  await visit(page, served.origin);
+  const report = await page.evaluate(async (origin) => {
+    const { bench } = (await import(`${origin}/dist/index.js`)) as Flagdit;
+    return bench(`${origin}/weights/`, { device: 'gpu', denoiser: { width: 32, height: 32, captionTokens: 4 }, kernels: true });
+  }, served.origin);
+  expect(report.adapter).toMatchObject({ name: expect.stringMatching(/swiftshader/i), kind: 'software', isSoftware: true });
+  expect(report).toMatchObject({ type: 'bench', work: 'denoiser', batch: 2, tokens: 6, captionTokens: 4 });
+  expect(report.counted).toBeGreaterThanOrEqual(5);
+  expect(report.deviceMemoryBytes).toBeGreaterThan(1 << 20);
+  const kernels = report.kernels!;
+  expect(kernels.map(({ name }) => name)).toEqual(expect.arrayContaining(['attention.wgsl', 'qk_norm_rope.wgsl', 'quant_linear.wgsl']));
+  expect(kernels.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+});
+
 test('auto goes on with the CPU where a GPU cannot be used after all', async ({ page, served }) => {
   await visit(page, served.origin);
   const device = await page.evaluate(async (origin) => {

@@ -1,16 +1,16 @@
 /** The page's end of the wire to the worker: commands out, replies to whoever waits for them. */
 import { aborted, DeviceError, RequestError, revive, type FlagditError } from './errors.js';
-import type { Command, EngineEvent, Loaded, LoadProgress, MemoryPlan, Reply } from './protocol.js';
+import type { BenchProgress, BenchReport, Command, EngineEvent, Loaded, MemoryPlan, Reply } from './protocol.js';
 
-type Sent = Extract<Command, { type: 'load' | 'plan' | 'generate' }>;
+type Sent = Extract<Command, { type: 'load' | 'plan' | 'bench' | 'generate' }>;
 /** What commands are answered with. */
-type Answer = Loaded | MemoryPlan;
+export type Answer = Loaded | MemoryPlan | BenchReport;
 /** Without its number. */
-type Order = Sent extends infer C ? (C extends Sent ? Omit<C, 'id'> : never) : never;
+export type Order = Sent extends infer C ? (C extends Sent ? Omit<C, 'id'> : never) : never;
 
 /** What becomes of one command. */
 interface Waiting {
-  onProgress?: (progress: LoadProgress) => void;
+  onProgress?: (progress: BenchProgress) => void;
   onEvent?: (event: EngineEvent) => void;
   resolve: (value: Answer | undefined) => void;
   reject: (error: FlagditError) => void;

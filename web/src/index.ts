@@ -10,13 +10,15 @@
  * The work is done in a worker. Every failure is a {@link FlagditError} with a stable `code`. Importing does nothing, so
  * that a server can do it too.
  */
-import { Connection } from './connection.js';
+import { Connection, type Answer, type Order } from './connection.js';
 import { ENGINE_BYTES } from './engine/sizes.js';
 import { aborted, DeviceError, RequestError } from './errors.js';
 import { adapterName, gpuObstacle, probe, type Capabilities } from './probe.js';
 import { Model } from './model.js';
-import type { DeviceChoice, DeviceKind, Loaded, LoadProgress, MemoryPlan } from './protocol.js';
-import { complete, type Request } from './request.js';
+import type {
+  BenchProgress, BenchReport, DenoiserCall, DeviceChoice, DeviceKind, EngineBench, Loaded, LoadProgress, MemoryPlan, ModelPlace,
+} from './protocol.js';
+import { checked, complete, type Request } from './request.js';
 import { head, type ManifestHead } from './weights.js';
 
 export { AbortError, DeviceError, FlagditError, ModelError, NetworkError, RequestError, type ErrorCode } from './errors.js';
@@ -24,7 +26,7 @@ export { Model, type Sound } from './model.js';
 export type { AudioOutput, GenerateEvent, ImageOutput, Output, VideoOutput, ViewsOutput } from './output.js';
 export { probe, type Capabilities } from './probe.js';
 export type {
-  DeviceChoice, DeviceKind, DeviceState, Kind, LoadProgress, MediaType, MemoryPlan, Settings, StagePlan, Stats, Timings, Transition,
+  BenchProgress, BenchReport, DenoiserCall, DeviceChoice, DeviceKind, DeviceState, Kind, LoadProgress, MediaType, MemoryPlan, Settings, StagePlan, Stats, Timings, Transition,
 } from './protocol.js';
 export { MAX_SEED, type AudioRequest, type ImageRequest, type Request, type VideoRequest, type ViewsRequest } from './request.js';
 export type { ManifestHead, Sizes } from './weights.js';
@@ -41,6 +43,18 @@ export interface LoadOptions {
   wasmUrl?: string | URL | Partial<Record<DeviceKind, string | URL>>;
   /** Where `worker.js` is, if not beside `index.js`. */
   workerUrl?: string | URL;
+}
+
+/** What to measure, and how to load it. */
+export interface BenchOptions extends Omit<LoadOptions, 'onProgress'> {
+  /** What is made; a picture of the model's native size if absent. Its steps are measured. */
+  request?: Partial<Request>;
+  /** Calls of the denoiser are measured instead, each a step. The model need hold nothing else. */
+  denoiser?: DenoiserCall;
+  /** Whether each of the GPU's kernels is timed in one step more. */
+  kernels?: boolean;
+  /** Told how far it is. */
+  onProgress?: (progress: BenchProgress) => void;
 }
 
 /** What a model needs, before it is downloaded. */
@@ -105,7 +119,36 @@ async function planMemory(manifest: string, request: Partial<Request>, options: 
  * @throws FlagditError `network`, `quota`, `integrity`, `bad-model`, `unsupported`, `webgpu-unavailable`, `aborted`
  */
 export async function load(from: string | URL | File[], options: LoadOptions = {}): Promise<Model> {
-  const { device = 'auto', signal } = options;
+  const { value, passedOver } = await onDevice(options, (kind, can) => open(from, kind, can, options));
+  if (passedOver) value.device.warning = `${passedOver.message}; using the CPU instead`;
+  return value;
+}
+
+/**
+ * Measures how fast a model is here, with a worker of its own: a picture's steps, or calls of the denoiser, from numbers on
+ * the CPU to numbers on the CPU. A few seconds on a processor, more on a software adapter.
+ *
+ * @throws FlagditError those of {@link load}, and `bad-request`, `out-of-memory`, `device-lost`
+ */
+export async function bench(from: string | URL | File[], options: BenchOptions = {}): Promise<BenchReport> {
+  const { request, denoiser, kernels = false, wasmUrl } = options;
+  const { signal: _, ...asked } = complete({ prompt: 'a large red star above a blue square', seed: 0, ...request });
+  const work: EngineBench['work'] = denoiser ? { denoiser: checked(denoiser) } : { generation: asked };
+  const { value } = await onDevice(options, async (device, can) => {
+    const order = { type: 'bench' as const, place: placed(from), device, options: { work, kernels }, wasmUrl: engineUrl(wasmUrl, device) };
+    const { connection, answer } = await ask<BenchReport>(order, options);
+    connection.close(aborted());
+    if (device === 'gpu' && can.adapter) answer.adapter.name = adapterName(can.adapter);
+    return answer;
+  });
+  return value;
+}
+
+/** Works on the device that is chosen; with `auto` on the CPU after all, if a GPU fails. */
+async function onDevice<T>(
+  { device = 'auto', signal }: Pick<LoadOptions, 'device' | 'signal'>,
+  work: (kind: DeviceKind, can: Capabilities) => Promise<T>,
+): Promise<{ value: T; passedOver?: DeviceError }> {
   if (signal?.aborted) throw aborted();
   const can = await probe();
   if (!can.wasmSimd) {
@@ -113,12 +156,10 @@ export async function load(from: string | URL | File[], options: LoadOptions = {
   }
   const kind = chooseDevice(device, can);
   try {
-    return await open(from, kind, can, options);
+    return { value: await work(kind, can) };
   } catch (error) {
     if (device !== 'auto' || kind !== 'gpu' || !(error instanceof DeviceError)) throw error;
-    const model = await open(from, 'cpu', can, options);
-    model.device.warning = `${error.message}; using the CPU instead`;
-    return model;
+    return { value: await work('cpu', can), passedOver: error };
   }
 }
 
@@ -148,28 +189,40 @@ function engineUrl(wasmUrl: LoadOptions['wasmUrl'], device: DeviceKind): string 
 
 /** Loads into a worker of its own, so that an engine that ended leaves nothing behind. */
 async function open(from: string | URL | File[], device: DeviceKind, can: Capabilities, options: LoadOptions): Promise<Model> {
-  const { onProgress, signal, wasmUrl, workerUrl } = options;
-  const place = Array.isArray(from) ? { files: picked(from) } : { url: address('url', from) };
-  const order = { type: 'load' as const, place, device, wasmUrl: engineUrl(wasmUrl, device) };
+  const order = { type: 'load' as const, place: placed(from), device, wasmUrl: engineUrl(options.wasmUrl, device) };
+  // `measure` belongs to measurements.
+  const onProgress = options.onProgress as ((progress: BenchProgress) => void) | undefined;
+  const { connection, answer } = await ask<Loaded>(order, { ...options, onProgress });
+  const state = { ...answer.device };
+  if (device === 'gpu' && can.adapter) {
+    // The engine knows what the browser tells it, which is often nothing.
+    state.name = adapterName(can.adapter);
+    state.warning = state.warning?.replace(answer.device.name, state.name) ?? null;
+  }
+  return new Model(connection, answer.manifest as ManifestHead, answer.identity, state);
+}
+
+/** Sends one order to a worker of its own, which ends if the order fails or is stopped. */
+async function ask<A extends Answer>(
+  order: Order,
+  { onProgress, signal, workerUrl }: Pick<BenchOptions, 'onProgress' | 'signal' | 'workerUrl'>,
+): Promise<{ connection: Connection; answer: A }> {
   const connection = new Connection(spawn(workerUrl));
   // The worker may be compiling, or reading its cache, and would listen later.
   const stop = () => connection.close(aborted());
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const loaded = (await connection.send<Loaded>(order, { signal, onProgress }))!;
-    const state = { ...loaded.device };
-    if (device === 'gpu' && can.adapter) {
-      // The engine knows what the browser tells it, which is often nothing.
-      state.name = adapterName(can.adapter);
-      state.warning = state.warning?.replace(loaded.device.name, state.name) ?? null;
-    }
-    return new Model(connection, loaded.manifest as ManifestHead, loaded.identity, state);
+    return { connection, answer: (await connection.send<A>(order, { signal, onProgress }))! };
   } catch (error) {
     connection.close(aborted());
     throw error;
   } finally {
     signal?.removeEventListener('abort', stop);
   }
+}
+
+function placed(from: string | URL | File[]): ModelPlace {
+  return Array.isArray(from) ? { files: picked(from) } : { url: address('url', from) };
 }
 
 /** A whole address: the worker does not know what the page's are relative to. */

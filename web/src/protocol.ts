@@ -174,11 +174,75 @@ export interface PlannedDevice {
   maxBinding?: number;
 }
 
+/** A call of the denoiser to measure. What is absent comes from the model's manifest, or is what is usual. */
+export interface DenoiserCall {
+  /** Pixels across of the picture that it is about. */
+  width?: number;
+  /** Pixels down. */
+  height?: number;
+  /** Rows of its batch; 2, with a prompt and without, if absent. */
+  batch?: number;
+  /** Tokens of its caption; 16 if absent. */
+  captionTokens?: number;
+}
+
+/** What the engine measures. */
+export interface EngineBench {
+  work: { generation: EngineRequest } | { denoiser: DenoiserCall };
+  kernels?: boolean;
+}
+
+/** How far a measurement is: loading, then steps that are counted. */
+export type BenchProgress = LoadProgress | { stage: 'measure'; loaded: number; total: number };
+
+/** What was measured, where, and how long it took: what `flagdit bench --json` prints. Times are in milliseconds. */
+export interface BenchReport {
+  type: 'bench';
+  model: string;
+  modelHash: string;
+  /** `isSoftware`: a GPU interface that the CPU imitates; its times say nothing of a GPU's. */
+  adapter: { name: string; backend: string; kind: DeviceState['kind']; isSoftware: boolean };
+  work: 'generation' | 'denoiser';
+  kind: Kind;
+  width: number;
+  height: number;
+  frames?: number;
+  views?: number;
+  seconds?: number;
+  steps?: number;
+  solver?: string;
+  guidance?: number;
+  /** Rows of the denoiser's batch. */
+  batch: number;
+  /** Tokens of each row, and of its caption. */
+  tokens: number;
+  captionTokens: number;
+  loadMs: number;
+  /** The first step, which is not counted. */
+  firstStepMs: number;
+  /** The median of the steps, and the shortest. */
+  stepMs: number;
+  leastStepMs: number;
+  /** Steps that were counted, five at least. */
+  counted: number;
+  /** From the prompt to the output, the median. */
+  generationMs?: number;
+  /** 10⁹ floating point operations a second in the median step. */
+  gflops: number;
+  /** The most memory of the engine, outside the GPU. */
+  peakMemoryBytes: number | null;
+  /** Memory of the GPU that was taken. */
+  deviceMemoryBytes: number | null;
+  /** Where the GPU's time went in one step, the most first. */
+  kernels?: { name: string; launches: number; ms: number; share: number }[];
+}
+
 /** Where the model is. */
 export type ModelPlace = { url: string } | { files: { path: string; file: File }[] };
 
 export type Command = { id: number } & (
   | { type: 'load'; place: ModelPlace; device: DeviceKind; wasmUrl?: string }
+  | { type: 'bench'; place: ModelPlace; device: DeviceKind; options: EngineBench; wasmUrl?: string }
   | { type: 'plan'; manifest: string; request: EngineRequest; device: PlannedDevice; wasmUrl?: string }
   | { type: 'generate'; request: EngineRequest }
   | { type: 'cancel'; target: number }
@@ -192,8 +256,8 @@ export interface Loaded {
 }
 
 export type Reply =
-  | { id: number; type: 'progress'; progress: LoadProgress }
+  | { id: number; type: 'progress'; progress: BenchProgress }
   | { id: number; type: 'event'; event: EngineEvent }
-  | { id: number; type: 'done'; value?: Loaded | MemoryPlan }
+  | { id: number; type: 'done'; value?: Loaded | MemoryPlan | BenchReport }
   | { id: number; type: 'failed'; error: PlainError }
   | { type: 'fatal'; error: PlainError };

@@ -1,6 +1,6 @@
 /** What callers ask for: names and numbers that would not survive the way to the engine are refused here. */
 import { RequestError } from './errors.js';
-import type { EngineRequest, Kind } from './protocol.js';
+import type { DenoiserCall, EngineRequest, Kind } from './protocol.js';
 
 /** The largest seed: 2⁵³ − 1. */
 export const MAX_SEED = Number.MAX_SAFE_INTEGER;
@@ -36,12 +36,23 @@ const NAMES: readonly string[] = [
   'frames', 'fps', 'loop', 'transitions', 'views', 'seconds', 'signal',
 ] satisfies (keyof Request)[];
 
+const CALL_NAMES: readonly string[] = ['width', 'height', 'batch', 'captionTokens'] satisfies (keyof DenoiserCall)[];
+
+/** Refuses names that the engine would pass over. */
+function knowAll(what: string, object: object, names: readonly string[]): void {
+  const stranger = Object.keys(object).find((name) => !names.includes(name));
+  if (stranger) throw new RequestError('bad-request', `${what}: expected fields among ${names.join(', ')}, found ${stranger}`);
+}
+
+/** The call, if all of it is known. */
+export function checked(call: DenoiserCall): DenoiserCall {
+  knowAll('denoiser', call, CALL_NAMES);
+  return call;
+}
+
 /** The request with a kind and a seed. */
 export function complete(request: Request): EngineRequest & { signal?: AbortSignal } {
-  const stranger = Object.keys(request).find((name) => !NAMES.includes(name));
-  if (stranger) {
-    throw new RequestError('bad-request', `request: expected fields among ${NAMES.join(', ')}, found ${stranger}`);
-  }
+  knowAll('request', request, NAMES);
   const { kind = 'image', seed = randomSeed(), ...rest } = request;
   if (!KINDS.includes(kind)) {
     throw new RequestError('bad-request', `kind: expected one of ${KINDS.join(', ')}, found ${String(kind)}`);

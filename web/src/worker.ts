@@ -1,10 +1,11 @@
 /** The worker: owns the engine and the model, so that the page stays free. Only here are the wasm packages imported. */
 import type { Engine, Generation } from './engine/cpu/flagdit.js';
 import { aborted, NetworkError, plain, type ErrorCode } from './errors.js';
-import type { Command, DeviceKind, EngineEvent, Loaded, LoadProgress, MemoryPlan, Reply } from './protocol.js';
+import type { BenchProgress, BenchReport, Command, DeviceKind, EngineEvent, Loaded, MemoryPlan, Reply } from './protocol.js';
 import { source } from './weights.js';
 
 type Load = Extract<Command, { type: 'load' }>;
+type Bench = Extract<Command, { type: 'bench' }>;
 type PlanOrder = Extract<Command, { type: 'plan' }>;
 type Generate = Extract<Command, { type: 'generate' }>;
 
@@ -30,15 +31,26 @@ self.addEventListener('message', ({ data }: MessageEvent<Command>) => {
   }
   const abort = new AbortController();
   running.set(data.id, abort);
-  const work: Promise<Loaded | MemoryPlan | void> =
-    data.type === 'load' ? load(data, abort.signal) : data.type === 'plan' ? plan(data) : generate(data, abort.signal);
-  work
+  perform(data, abort.signal)
     .then(
       (value) => reply({ id: data.id, type: 'done', value: value ?? undefined }),
       (error: unknown) => (panic ? die() : reply({ id: data.id, type: 'failed', error: plain(error) })),
     )
     .finally(() => running.delete(data.id));
 });
+
+function perform(order: Exclude<Command, { type: 'cancel' }>, signal: AbortSignal): Promise<Loaded | MemoryPlan | BenchReport | void> {
+  switch (order.type) {
+    case 'load':
+      return load(order, signal);
+    case 'plan':
+      return plan(order);
+    case 'bench':
+      return bench(order, signal);
+    case 'generate':
+      return generate(order, signal);
+  }
+}
 
 // A panic ends the engine in the middle of a promise that nobody will settle. Without a panic's message it was memory that
 // ran out: Rust then stops without a word.
@@ -58,19 +70,35 @@ function die(): void {
   reply({ type: 'fatal', error: { code, message: `the engine ended: ${panic?.split('\n')[0]}; ${smaller}load the model again` } });
 }
 
-async function load({ id, place, device, wasmUrl }: Load, signal: AbortSignal): Promise<Loaded> {
-  const { Engine } = await start(device, wasmUrl);
-  const report = (progress: LoadProgress) => reply({ id, type: 'progress', progress });
+async function load(order: Load, signal: AbortSignal): Promise<Loaded> {
+  const { Engine } = await start(order.device, order.wasmUrl);
+  engine = await read(order, signal, (bytes, report) => Engine.open(bytes, order.device, report));
+  return { manifest: engine.manifest, identity: engine.identity, device: engine.device };
+}
+
+/** Keeps nothing: the model is measured, and goes. */
+async function bench(order: Bench, signal: AbortSignal): Promise<BenchReport> {
+  const { bench } = await start(order.device, order.wasmUrl);
+  return read(order, signal, (bytes, report) => bench(bytes, order.device, order.options, report) as Promise<BenchReport>);
+}
+
+/** What `use` makes of a model's bytes. What is damaged must not be found in the cache again. */
+async function read<T>(
+  { id, place }: Load | Bench,
+  signal: AbortSignal,
+  use: (bytes: ReturnType<typeof source>, report: (progress: BenchProgress) => void) => Promise<T>,
+): Promise<T> {
+  const report = (progress: BenchProgress) => reply({ id, type: 'progress', progress });
   const bytes = source(place, report, signal);
+  let made: T;
   try {
-    engine = await Engine.open(bytes, device, report);
+    made = await use(bytes, report);
   } catch (error) {
-    // What is damaged must not be found in the cache again.
     if (plain(error).code === 'integrity') await bytes.forget();
     throw signal.aborted ? aborted() : error;
   }
   if (signal.aborted) throw aborted();
-  return { manifest: engine.manifest, identity: engine.identity, device: engine.device };
+  return made;
 }
 
 /** Needs no GPU, whatever it is for: the smaller engine does it. */

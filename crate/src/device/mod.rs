@@ -20,6 +20,9 @@ pub use adapter::{Abilities, Kind};
 pub use capacity::Capacity;
 use gpu::adapters;
 
+/// The backend of the CPU.
+const FLEX: &str = "flex";
+
 /// One device of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,6 +70,7 @@ impl DeviceInfo {
 pub struct Device {
     burn: burn::tensor::Device,
     name: String,
+    backend: &'static str,
     kind: Kind,
     warning: Option<String>,
     capacity: Capacity,
@@ -92,6 +96,7 @@ impl Device {
         Self {
             burn: burn::tensor::Device::flex(),
             name: cpu_name(),
+            backend: FLEX,
             kind: Kind::Cpu,
             warning: None,
             capacity: Capacity::cpu(),
@@ -145,7 +150,7 @@ impl Device {
         let burn = adapter.open().await?;
         let Abilities { max_buffer, max_binding, .. } = adapter.abilities;
         let capacity = Capacity::gpu(max_buffer, max_binding);
-        Ok(Self { burn, name: adapter.name.clone(), kind: adapter.kind, warning: None, capacity })
+        Ok(Self { burn, name: adapter.name.clone(), backend: adapter.api, kind: adapter.kind, warning: None, capacity })
     }
 
     /// The same device with so many bytes of memory, if that is stated, instead of what the system tells or is assumed.
@@ -167,6 +172,11 @@ impl Device {
     /// What the driver calls it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The graphics API, or `flex` for the CPU.
+    pub fn backend(&self) -> &'static str {
+        self.backend
     }
 
     /// What sort of device it is.
@@ -197,7 +207,7 @@ pub async fn list() -> Vec<DeviceInfo> {
     };
     devices.push(DeviceInfo {
         name: cpu_name(),
-        backend: "flex".into(),
+        backend: FLEX.into(),
         kind: Kind::Cpu,
         index: None,
         select: "cpu".into(),

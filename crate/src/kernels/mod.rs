@@ -13,6 +13,7 @@ pub mod rms_norm_modulate;
 #[cfg(feature = "gpu")]
 mod shader;
 mod stock;
+mod watch;
 
 pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
@@ -21,6 +22,7 @@ pub use linear::{QuantMatrix, dense_linear, quant_linear};
 pub use matmul::matmul;
 pub use qk_norm_rope::qk_norm_rope;
 pub use rms_norm_modulate::rms_norm_modulate;
+pub use watch::{KernelTime, timed};
 
 use burn::tensor::Device;
 

@@ -1,6 +1,9 @@
 //! One variant of a shader: its text, its identity among compiled ones, its launch.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use burn::tensor::DType;
 use burn_cubecl::{
@@ -13,6 +16,16 @@ use cubecl::{
     prelude::KernelId,
     server::{KernelArguments, MetadataBindingInfo},
 };
+
+thread_local! {
+    /// The file that this thread is launching: whoever watches launches sees that all of ours are of one type.
+    static LAUNCHING: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// The file that this thread is launching.
+pub fn launching() -> Option<&'static str> {
+    LAUNCHING.get()
+}
 
 /// A file of `shaders/` as a kernel's binding knows it.
 pub struct Source {
@@ -75,11 +88,13 @@ impl Shader {
         let [x, y, z] = workgroups.map(|count| count as u32);
         self.source.launches.fetch_add(1, Ordering::Relaxed);
         let threads = self.cube_dim();
+        LAUNCHING.set(Some(self.source.file));
         client.launch(
             Box::new(SourceKernel::new(self, threads)),
             CubeCount::Static(x, y, z),
             arguments.with_info(MetadataBindingInfo::custom(numbers)),
         );
+        LAUNCHING.set(None);
     }
 
     fn cube_dim(&self) -> CubeDim {

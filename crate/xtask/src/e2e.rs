@@ -13,19 +13,24 @@ const CHROMIUM: [&str; 4] =
 
 /// Runs what `e2e/` holds. `web` was built before.
 pub fn run(workspace: &Workspace) -> Result<()> {
-    web::dependencies(workspace, "e2e")?;
-    let browser = match chromium() {
-        Some(browser) => browser,
-        None => {
-            install::packages(workspace, "Chromium", &["chromium"])?;
-            CHROMIUM[0].into()
-        }
-    };
+    let browser = prepared(workspace)?;
     // Playwright's configuration looks for both.
     let mut test = workspace.within("e2e");
     test.args(["npx", "playwright", "test"]);
     test.env("CHROMIUM", browser).env("FLAGDIT", workspace.target_folder()?.join("release/flagdit"));
     workspace::run(&mut test)
+}
+
+/// The browser, installed if it is missing, as is what drives it.
+pub fn prepared(workspace: &Workspace) -> Result<PathBuf> {
+    web::dependencies(workspace, "e2e")?;
+    match chromium() {
+        Some(browser) => Ok(browser),
+        None => {
+            install::packages(workspace, "Chromium", &["chromium"])?;
+            Ok(CHROMIUM[0].into())
+        }
+    }
 }
 
 /// The browser that `CHROMIUM` names, or the distribution's.

@@ -1,6 +1,7 @@
 //! `cargo xtask <command>`: what a build needs beyond cargo itself, written in Rust so that it runs wherever the
 //! project builds. It depends on nothing heavy: it must compile in seconds before anything else can be tried.
 
+mod bench;
 mod checkpoint;
 mod declared;
 mod demo;
@@ -40,6 +41,8 @@ enum Task {
         #[arg(long, default_value_t = 8080)]
         port: u16,
     },
+    /// Measures natively and in the browser, beside peers if some are named, and writes the README's tables
+    Bench(bench::Args),
     /// Writes a checkpoint of random numbers, as large as a released one: MODEL -o DIR, --help for more
     #[command(disable_help_flag = true)]
     Checkpoint {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(&workspace),
         Task::Web => web::run(&workspace),
         Task::Demo { port } => demo::run(&workspace, port),
+        Task::Bench(args) => bench::run(&workspace, &args),
         Task::Checkpoint { arguments } => checkpoint::run(&workspace, &arguments),
     });
     match result {

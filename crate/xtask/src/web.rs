@@ -98,13 +98,25 @@ fn state_sizes(workspace: &Workspace) -> Result<()> {
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    copy_folder_but(from, to, &[])
+}
+
+/// Copies a folder, without what is called one of `left_out` anywhere in it.
+pub fn copy_folder_but(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry?;
         let target = to.join(entry.file_name());
+        if left_out.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
+            copy_folder_but(&entry.path(), &target, left_out)?;
         } else {
+            // A copy of what may not be written may not be written either, but it may go.
+            if target.exists() {
+                fs::remove_file(&target)?;
+            }
             fs::copy(entry.path(), target)?;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -61,6 +61,15 @@ impl Workspace {
 pub fn run(command: &mut Command) -> Result<()> {
     let line = command_line(command);
     run_as(command, &line)
+}
+
+/// [`run`], and what the command printed on its standard output.
+pub fn output(command: &mut Command) -> Result<String> {
+    let line = command_line(command);
+    println!("$ {line}");
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("could not start: {line}"))?;
+    ensure!(output.status.success(), "failed ({}): {line}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// [`run`], for a command that has been printed somewhere in another form than its arguments.

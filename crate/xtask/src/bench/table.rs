@@ -1,0 +1,113 @@
+//! Reports as tables in Markdown.
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// The name of our side in what was measured in turn.
+const OURS: &str = "flagdit";
+
+/// One row a place.
+pub fn ours(reports: &[(&str, Value)]) -> String {
+    let mut table =
+        "| the model that ships, a picture of its native size | adapter | a step | at best | GFLOP/s | whole | memory |\n\
+         |---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for (name, report) in reports {
+        let adapter = &report["adapter"];
+        let software = if adapter["isSoftware"] == true { ", software" } else { "" };
+        let mebibytes =
+            |name: &str| report[name].as_f64().map(|bytes| format!("{:.0} MiB", bytes / f64::from(1 << 20)));
+        let memory = match (mebibytes("peakMemoryBytes"), mebibytes("deviceMemoryBytes")) {
+            (Some(process), Some(device)) => format!("{process}, {device} of the GPU's"),
+            (Some(process), None) => process,
+            _ => "–".to_owned(),
+        };
+        table += &format!(
+            "| {name}, {} steps of {} | {} ({}{software}) | {} | {} | {} | {} | {memory} |\n",
+            report["steps"],
+            text(&report["solver"]),
+            text(&adapter["name"]),
+            text(&adapter["backend"]),
+            milliseconds(&report["stepMs"]),
+            milliseconds(&report["leastStepMs"]),
+            number(report["gflops"].as_f64()),
+            milliseconds(&report["generationMs"]),
+        );
+    }
+    table
+}
+
+/// One row a peer, model and path: ours and theirs in both formats, and what is left of their time.
+pub fn peers(all: &Value) -> Result<String> {
+    let mut table =
+        "| denoiser, batch 2 | against | ours, q4 | theirs, q4 | ratio | ours, f32 | theirs, f32 | ratio |\n\
+                     |---|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for turn in all.as_object().context("no results")?.values() {
+        let times = turn["ms"].as_object().context("a result without times")?;
+        let ours = &turn["ms"][OURS];
+        for (peer, theirs) in times.iter().filter(|(who, _)| *who != OURS) {
+            let cells: Vec<String> =
+                ["q4", "f32"].iter().flat_map(|format| pair(&ours[format], &theirs[format])).collect();
+            let [model, path, adapter] = ["model", "path", "adapter"].map(|name| text(&turn[name]));
+            let place = format!("{model}, {} tokens, {path} ({adapter})", turn["tokens"]);
+            table += &format!("| {place} | {peer} | {} |\n", cells.join(" | "));
+        }
+    }
+    Ok(table)
+}
+
+/// Ours, theirs and the ratio.
+fn pair(ours: &Value, theirs: &Value) -> [String; 3] {
+    let ratio = ours.as_f64().zip(theirs.as_f64()).map(|(ours, theirs)| format!("{:.2}", ours / theirs));
+    [milliseconds(ours), milliseconds(theirs), ratio.unwrap_or_else(|| "–".to_owned())]
+}
+
+fn milliseconds(value: &Value) -> String {
+    value.as_f64().map_or_else(|| "–".to_owned(), |ms| format!("{} ms", number(Some(ms))))
+}
+
+/// Three digits or all that stand before the point.
+fn number(value: Option<f64>) -> String {
+    match value {
+        None => "–".to_owned(),
+        Some(value) if value < 100.0 => format!("{value:.1}"),
+        Some(value) => format!("{value:.0}"),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("–")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_without_a_format_has_no_ratio_there() {
+        let turn = json!({ "model": "nano", "path": "native, CPU", "adapter": "a CPU", "tokens": 72,
+            "ms": { "flagdit": { "q4": 15.0, "f32": 16.0 }, "PyTorch": { "f32": 64.0 } } });
+        let table = peers(&json!({ "a": turn })).unwrap();
+        let row = table.lines().last().unwrap();
+        assert_eq!(
+            row,
+            "| nano, 72 tokens, native, CPU (a CPU) | PyTorch | 15.0 ms | – | – | 16.0 ms | 64.0 ms | 0.25 |"
+        );
+    }
+
+    #[test]
+    fn what_a_place_does_not_tell_is_left_out() {
+        let adapter = json!({ "name": "a GPU", "backend": "vulkan", "isSoftware": true });
+        let report = json!({ "adapter": adapter, "steps": 2, "solver": "midpoint", "stepMs": 345.6, "leastStepMs": 12.34,
+            "gflops": 1.5, "generationMs": 700, "peakMemoryBytes": 3 << 20, "deviceMemoryBytes": null });
+        let table = ours(&[("native, GPU", report)]);
+        let row = table.lines().last().unwrap();
+        assert_eq!(
+            row,
+            "| native, GPU, 2 steps of midpoint | a GPU (vulkan, software) | 346 ms | 12.3 ms | 1.5 | 700 ms | 3 MiB |"
+        );
+    }
+}
