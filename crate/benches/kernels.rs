@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::kernels::conv2d::{self, Window};
 use flagdit::kernels::qk_norm_rope::{self, Pairing, Rotation};
 use flagdit::kernels::rms_norm_modulate::{self, Adaptation};
-use flagdit::kernels::{QuantMatrix, attention, dense_linear, quant_linear};
+use flagdit::kernels::{End, QuantMatrix, attention, dense_linear, quant_linear};
 use flagdit::quant::{Format, encode};
 use flagdit::sampler::noise;
 
@@ -103,7 +103,7 @@ fn products(size: &Size, input: usize, output: usize, device: &Device) -> Pair {
     let dense = Tensor::<2>::from_data(TensorData::new(weights, [output, input]), device).transpose();
     pair(
         normal(2, [BATCH * size.tokens, input], device),
-        move |x| drop(quant_linear(x, &matrix, None)),
+        move |x| drop(quant_linear(x, &matrix, None, End::Plain)),
         move |x| drop(x.matmul(dense.clone())),
     )
 }
@@ -112,7 +112,7 @@ fn products(size: &Size, input: usize, output: usize, device: &Device) -> Pair {
 fn dense_products([m, n, k]: [usize; 3], device: &Device) -> Pair {
     pair(
         (normal(1, [m, k], device), normal(2, [n, k], device)),
-        |(x, w)| drop(dense_linear(x, w, None)),
+        |(x, w)| drop(dense_linear(x, w, None, End::Plain)),
         |(x, w)| drop(x.matmul(w.transpose())),
     )
 }

@@ -148,7 +148,7 @@ fn inside_a_block(
     let bias = mask_bias(caption.mask.clone());
     let keys = features.and_then(|features| block.attention.caption_keys(features, bias));
     let h = modulate(block.attention_norm.forward(x.clone()), shift_1, scale_1);
-    let attention = block.attention.forward(h, sequence, keys.as_ref());
+    let attention = block.attention.wo.forward(block.attention.heads(h, sequence, keys.as_ref()));
     comparing.compare("block0_attention_out", attention.clone())?;
     let attention = match &block.attention_post_norm {
         Some(norm) => norm.forward(attention),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     attention,
     conv2d::{self, Window},
-    linear::{QuantMatrix, dense_linear, dense_reference, quant_linear, reference},
+    linear::{End, QuantMatrix, dense_linear, dense_reference, quant_linear, reference},
     qk_norm_rope::{self, Pairing, Rotation},
     rms_norm_modulate::{self, Adaptation},
 };
@@ -110,7 +110,12 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
         let encoded = encode(&w, n, k, format)?;
         let product = |device: &Device, multiply: MultiplyQuantized| -> Result<Tensor<2>> {
             let matrix = QuantMatrix::upload(&encoded, n, k, format, device)?;
-            Ok(multiply(Tensor::from_data(x.clone(), device), &matrix, Some(b(device))))
+            Ok(multiply(
+                Tensor::from_data(x.clone(), device),
+                &matrix,
+                Some(b(device)),
+                End::Gated(tensor(2000 + seed, [m, n], device)),
+            ))
         };
         let expected = product(&Device::flex(), reference)?;
         poison([m, n], device);
@@ -119,7 +124,9 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
     }
     let product = |device: &Device, multiply: Multiply| {
         let w = Tensor::from_data(TensorData::new(w.clone(), [n, k]), device);
-        multiply(Tensor::from_data(x.clone(), device), w, None)
+        let end =
+            End::Residual { other: tensor(2000 + seed, [m, n], device), gates: tensor(3000 + seed, [1, n], device) };
+        multiply(Tensor::from_data(x.clone(), device), w, None, end)
     };
     let expected = product(&Device::flex(), dense_reference);
     poison([m, n], device);
@@ -159,9 +166,9 @@ async fn compare_convolutions(device: &Device, (shape, window): Area, seed: u64)
 /// A kernel's or its reference's signature.
 type Convolve = fn(Tensor<4>, Tensor<4>, Tensor<1>, Window) -> Tensor<4>;
 /// Likewise.
-type Multiply = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>) -> Tensor<2>;
+type Multiply = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, End) -> Tensor<2>;
 /// Likewise.
-type MultiplyQuantized = fn(Tensor<2>, &QuantMatrix, Option<Tensor<1>>) -> Tensor<2>;
+type MultiplyQuantized = fn(Tensor<2>, &QuantMatrix, Option<Tensor<1>>, End) -> Tensor<2>;
 /// Likewise.
 type Attend = fn(Tensor<4>, Tensor<4>, Tensor<4>, f64, Option<Tensor<4>>) -> Tensor<4>;
 

@@ -20,7 +20,8 @@ fn one_by_one<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     let a = a.reshape([count, m, k]); // [P, M, K]
     let b = b.swap_dims(D - 2, D - 1).reshape([count, n, k]); // [P, N, K]
     let matrix = |tensor: &Tensor<3>, i: usize| tensor.clone().narrow(0, i, 1).squeeze_dim::<2>(0); // [M or N, K]
-    let products = (0..count).map(|i| super::dense_linear(matrix(&a, i), matrix(&b, i), None)).collect();
+    let products =
+        (0..count).map(|i| super::dense_linear(matrix(&a, i), matrix(&b, i), None, super::End::Plain)).collect();
     shape[D - 1] = n;
     Tensor::stack::<3>(products, 0).reshape(shape) // [.., M, N]
 }

@@ -18,7 +18,7 @@ mod watch;
 pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
 pub use conv2d::conv2d;
-pub use linear::{QuantMatrix, dense_linear, quant_linear};
+pub use linear::{End, QuantMatrix, dense_linear, quant_linear};
 pub use matmul::matmul;
 pub use qk_norm_rope::qk_norm_rope;
 pub use rms_norm_modulate::rms_norm_modulate;

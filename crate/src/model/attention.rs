@@ -92,8 +92,8 @@ impl JointAttention {
         Some(CaptionKeys { keys, values, bias })
     }
 
-    /// `[B, N, D]` to `[B, N, D]`.
-    pub fn forward(&self, x: Tensor<3>, sequence: &Sequence, caption: Option<&CaptionKeys>) -> Tensor<3> {
+    /// What the heads saw, `[B, N, D]` of `[B, N, D]`; `wo` is still to follow.
+    pub fn heads(&self, x: Tensor<3>, sequence: &Sequence, caption: Option<&CaptionKeys>) -> Tensor<3> {
         let q = sequence.rope.heads(self.wq.forward(x.clone()), self.heads, self.q_norm.as_ref()); // [B, H, N, d]
         let k = sequence.rope.heads(self.wk.forward(x.clone()), self.kv_heads, self.k_norm.as_ref());
         let v = split_heads(self.wv.forward(x), self.kv_heads);
@@ -102,7 +102,7 @@ impl JointAttention {
             Some((caption, gate)) => own + self.to_caption(q, caption, gate.val()),
             None => own,
         };
-        self.wo.forward(merge_heads(out))
+        merge_heads(out)
     }
 
     /// The caption's part: the same rotated queries; keys without rotation; the plain scale; gated a head.

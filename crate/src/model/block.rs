@@ -83,10 +83,16 @@ impl Block {
     ) -> Tensor<3> {
         let [first, second] = self.adaptive(conditioning);
         let h = self.attention_norm.modulated(x.clone(), first.enter);
-        let h = self.attention.forward(h, sequence, caption);
-        let x = x + first.gate * normed(&self.attention_post_norm, h);
+        let h = self.attention.heads(h, sequence, caption);
+        let x = match &self.attention_post_norm {
+            Some(norm) => x + first.gate * norm.forward(self.attention.wo.forward(h)),
+            None => self.attention.wo.residual(h, x, first.gate),
+        };
         let h = self.ffn_norm.modulated(x.clone(), second.enter);
-        x + second.gate * normed(&self.ffn_post_norm, self.feed_forward.forward(h))
+        match &self.ffn_post_norm {
+            Some(norm) => x + second.gate * norm.forward(self.feed_forward.forward(h)),
+            None => self.feed_forward.residual(h, x, second.gate),
+        }
     }
 
     fn adaptive(&self, conditioning: Tensor<2>) -> [Adaptive; 2] {
@@ -101,12 +107,5 @@ impl Block {
                 gate: if self.is_next { gate.tanh() } else { gate },
             }
         })
-    }
-}
-
-fn normed(norm: &Option<RmsNorm>, x: Tensor<3>) -> Tensor<3> {
-    match norm {
-        Some(norm) => norm.forward(x),
-        None => x,
     }
 }

@@ -1,9 +1,6 @@
 //! SwiGLU.
 
-use burn::{
-    module::Module,
-    tensor::{Tensor, activation::silu},
-};
+use burn::{module::Module, tensor::Tensor};
 
 use crate::{
     nn::linear::Linear,
@@ -35,19 +32,32 @@ impl FeedForward {
     /// `[B, N, D]` to `[B, N, D]`, in as many pieces as [`HIDDEN_BYTES`] asks for.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, width] = x.dims();
-        let (rows, hidden) = (batch * tokens, self.w1.outputs());
-        let most = (HIDDEN_BYTES as usize / (hidden * size_of::<f32>())).max(1);
+        let (rows, most) = (batch * tokens, self.rows_at_once());
         if rows <= most {
-            return self.piece(x);
+            return self.w2.forward(self.hidden(x));
         }
         let x = x.reshape([1, rows, width]); // [1, B·N, D]
-        let piece = |start: usize| self.piece(x.clone().narrow(1, start, most.min(rows - start)));
+        let piece = |start: usize| self.w2.forward(self.hidden(x.clone().narrow(1, start, most.min(rows - start))));
         let pieces = (0..rows).step_by(most).map(piece).collect();
         Tensor::cat(pieces, 1).reshape([batch, tokens, width]) // [B, N, D]
     }
 
-    fn piece(&self, x: Tensor<3>) -> Tensor<3> {
-        self.w2.forward(silu(self.w1.forward(x.clone())) * self.w3.forward(x))
+    /// `other + gate · y` for y of x: other `[B, N, D]`, gate `[B, 1, D]`.
+    pub fn residual(&self, x: Tensor<3>, other: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
+        let [batch, tokens, _] = x.dims();
+        if batch * tokens <= self.rows_at_once() {
+            return self.w2.residual(self.hidden(x), other, gate);
+        }
+        other + gate * self.forward(x)
+    }
+
+    fn rows_at_once(&self) -> usize {
+        (HIDDEN_BYTES as usize / (self.w1.outputs() * size_of::<f32>())).max(1)
+    }
+
+    fn hidden(&self, x: Tensor<3>) -> Tensor<3> {
+        let gate = self.w1.forward(x.clone());
+        self.w3.gated(x, gate)
     }
 }
 
@@ -68,7 +78,7 @@ mod tests {
         let hidden = HIDDEN_BYTES as usize / size_of::<f32>() / 600;
         let layer = FeedForward::new(8, hidden, &Params::random(&device));
         let x = Tensor::<3>::random([2, 350, 8], Distribution::Normal(0.0, 1.0), &device);
-        let (found, whole) = (layer.forward(x.clone()), layer.piece(x));
+        let (found, whole) = (layer.forward(x.clone()), layer.w2.forward(layer.hidden(x)));
         let scale = whole.clone().abs().max().into_scalar::<f32>();
         assert!(scale > 0.0 && (found - whole).abs().max().into_scalar::<f32>() < SAME * scale);
     }

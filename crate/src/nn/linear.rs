@@ -9,7 +9,7 @@ use burn::{
 };
 
 use crate::{
-    kernels::{dense_linear, quant_linear},
+    kernels::{End, dense_linear, quant_linear},
     weights::params::{Init, Params, Weight},
 };
 
@@ -44,14 +44,32 @@ impl Linear {
 
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        self.product(x, End::Plain)
+    }
+
+    /// The end of a residual branch, `other + gate · y` for y `[B, N, out]` of x `[B, N, in]`: other `[B, N, out]`, gate
+    /// `[B, 1, out]`.
+    pub fn residual(&self, x: Tensor<3>, other: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
+        let [batch, rows, width] = other.dims();
+        let other = other.reshape([batch * rows, width]); // [B·N, out]
+        self.product(x, End::Residual { other, gates: gate.squeeze_dim(1) })
+    }
+
+    /// Gated by another layer, `silu(other) · y` for y `[B, N, out]` of x `[B, N, in]`: other `[B, N, out]`.
+    pub fn gated(&self, x: Tensor<3>, other: Tensor<3>) -> Tensor<3> {
+        let [batch, rows, width] = other.dims();
+        self.product(x, End::Gated(other.reshape([batch * rows, width]))) // [B·N, out]
+    }
+
+    fn product<const D: usize>(&self, x: Tensor<D>, end: End) -> Tensor<D> {
         let mut shape = x.dims();
         let rows = shape[..D - 1].iter().product::<usize>();
         // One product of two matrices, whatever the batch: backends are quickest there.
         let x = x.reshape([rows, shape[D - 1]]); // [rows, in]
         let bias = self.bias.as_ref().map(Param::val);
         let y = match &self.weight {
-            Weight::Dense(weight) => dense_linear(x, weight.val(), bias),
-            Weight::Quantized(matrix) => quant_linear(x, matrix, bias),
+            Weight::Dense(weight) => dense_linear(x, weight.val(), bias, end),
+            Weight::Quantized(matrix) => quant_linear(x, matrix, bias, end),
         }; // [rows, out]
         shape[D - 1] = y.dims()[1];
         y.reshape(shape) // [.., out]

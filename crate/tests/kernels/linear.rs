@@ -1,7 +1,9 @@
 //! Products with matrices, dense ones and such that stay quantized.
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use flagdit::kernels::linear::{QuantMatrix, Tile, dense, dense_linear, launches, quant_linear, quantized, reference};
+use flagdit::kernels::linear::{
+    End, QuantMatrix, Tile, dense, dense_linear, launches, quant_linear, quantized, reference,
+};
 use flagdit::quant::{Format, decode, encode};
 use flagdit::sampler::noise;
 
@@ -68,14 +70,14 @@ fn the_shader_agrees_with_its_reference() {
         for format in [Format::Q4B32, Format::Q8B32] {
             let Case { matrix, dense, x, b } = case(shape, format, 100 + seed as u64, &device);
             let before = launches();
-            let found = quant_linear(x.clone(), &matrix, Some(b.clone()));
+            let found = quant_linear(x.clone(), &matrix, Some(b.clone()), End::Plain);
             assert!(launches() > before, "the shader was not launched");
-            let error = distance(found, reference(x.clone(), &matrix, Some(b.clone())));
+            let error = distance(found, reference(x.clone(), &matrix, Some(b.clone()), End::Plain));
             assert!(error < PRODUCT, "{shape:?} {format} with a bias: {error}");
             let expected = x.clone().matmul(dense.clone().transpose());
-            let error = distance(quant_linear(x.clone(), &matrix, None), expected.clone());
+            let error = distance(quant_linear(x.clone(), &matrix, None, End::Plain), expected.clone());
             assert!(error < PRODUCT, "{shape:?} {format} against the decoder: {error}");
-            let error = distance(dense_linear(x, dense, Some(b.clone())), expected + b.unsqueeze::<2>());
+            let error = distance(dense_linear(x, dense, Some(b.clone()), End::Plain), expected + b.unsqueeze::<2>());
             assert!(error < PRODUCT, "{shape:?} dense: {error}");
         }
     }
@@ -89,12 +91,32 @@ fn every_tile_agrees_with_the_reference() {
         for tile in Tile::ALL {
             for format in [Format::Q4B32, Format::Q8B32] {
                 let Case { matrix, dense: w, x, b } = case(shape, format, 200 + seed as u64, &device);
-                let expected = reference(x.clone(), &matrix, Some(b.clone()));
-                let error = distance(quantized(x.clone(), &matrix, Some(b.clone()), Some(tile)), expected.clone());
+                let expected = reference(x.clone(), &matrix, Some(b.clone()), End::Plain);
+                let error =
+                    distance(quantized(x.clone(), &matrix, Some(b.clone()), End::Plain, Some(tile)), expected.clone());
                 assert!(error < PRODUCT, "{shape:?} {format} {tile:?}: {error}");
-                let error = distance(dense(x, w, Some(b), Some(tile)), expected);
+                let error = distance(dense(x, w, Some(b), End::Plain, Some(tile)), expected);
                 assert!(error < PRODUCT, "{shape:?} dense {tile:?}: {error}");
             }
+        }
+    }
+}
+
+/// Residual branches with gates of their own for each row of the batch, and gates of feed-forward layers.
+#[test]
+fn every_end_agrees_with_the_reference() {
+    let device = devices::software_gpu().0;
+    for (seed, [batch, rows, n, k]) in [[1, 1, 3, 8], [2, 35, 66, 64], [3, 7, 20, 33]].into_iter().enumerate() {
+        let seed = 300 + 10 * seed as u64;
+        let Case { matrix, dense: w, x, b } = case([batch * rows, n, k], Format::Q4B32, seed, &device);
+        let other: Tensor<2> = normal(seed + 3, [batch * rows, n], &device);
+        let gates = normal(seed + 4, [batch, n], &device);
+        for end in [End::Residual { other: other.clone(), gates }, End::Gated(other * 4.0)] {
+            let expected = reference(x.clone(), &matrix, Some(b.clone()), end.clone());
+            let error = distance(quant_linear(x.clone(), &matrix, Some(b.clone()), end.clone()), expected.clone());
+            assert!(error < PRODUCT, "{batch}x{rows} by {n}x{k}, {end:?}: {error}");
+            let error = distance(dense_linear(x.clone(), w.clone(), Some(b.clone()), end.clone()), expected);
+            assert!(error < PRODUCT, "{batch}x{rows} by {n}x{k} dense, {end:?}: {error}");
         }
     }
 }
@@ -106,14 +128,14 @@ fn the_shader_reads_transposed_and_cut_inputs() {
     let Case { matrix, dense, .. } = case([1, 70, 96], Format::Q8B32, 7, &device);
     let wide = Tensor::<2>::random([96, 50], Distribution::Normal(0.0, 1.0), &device);
     let view = wide.transpose().narrow(0, 3, 20); // [20, 96]
-    let error = distance(quant_linear(view.clone(), &matrix, None), view.matmul(dense.transpose()));
+    let error = distance(quant_linear(view.clone(), &matrix, None, End::Plain), view.matmul(dense.transpose()));
     assert!(error < PRODUCT, "{error}");
 }
 
 #[test]
 fn on_the_cpu_it_is_the_reference() {
     let Case { matrix, dense, x, .. } = case([9, 33, 70], Format::Q4B32, 5, &Device::flex());
-    assert!(distance(quant_linear(x.clone(), &matrix, None), x.matmul(dense.transpose())) < PRODUCT);
+    assert!(distance(quant_linear(x.clone(), &matrix, None, End::Plain), x.matmul(dense.transpose())) < PRODUCT);
 }
 
 #[test]

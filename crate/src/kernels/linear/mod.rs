@@ -1,11 +1,11 @@
-//! x Wᵀ + b, for a dense W and for one that stays quantized: its codes are expanded where they are multiplied.
+//! x Wᵀ + b and what often follows it, for a dense W and for one that stays quantized: its codes are expanded where they are multiplied.
 
 #[cfg(feature = "gpu")]
 mod gpu;
 mod quant_matrix;
 mod tile;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation::silu};
 
 use super::stock;
 
@@ -14,34 +14,66 @@ pub use gpu::{dense, launches, quantized, sources};
 pub use quant_matrix::QuantMatrix;
 pub use tile::Tile;
 
-/// x `[M, cols]` times the transpose of W `[rows, cols]`, plus b `[rows]`: `[M, rows]`.
-pub fn quant_linear(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>) -> Tensor<2> {
+/// What becomes of a product z `[M, N]` where it is written.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// It is the result.
+    Plain,
+    /// `other + gates · z`: the end of a residual branch.
+    Residual {
+        /// What the branch began with, `[M, N]`.
+        other: Tensor<2>,
+        /// For equally many rows each, `[B, N]`.
+        gates: Tensor<2>,
+    },
+    /// `silu(other) · z`, other `[M, N]`: the gate of a feed-forward layer.
+    Gated(Tensor<2>),
+}
+
+impl End {
+    /// By plain tensor operations.
+    pub fn apply(self, z: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Plain => z,
+            Self::Residual { other, gates } => {
+                let ([rows, columns], [batch, _]) = (z.dims(), gates.dims());
+                let z = z.reshape([batch, rows / batch, columns]); // [B, M / B, N]
+                other + (gates.unsqueeze_dim::<3>(1) * z).reshape([rows, columns]) // [M, N]
+            }
+            Self::Gated(other) => silu(other) * z,
+        }
+    }
+}
+
+/// x `[M, cols]` times the transpose of W `[rows, cols]`, plus b `[rows]`, and what `end` makes of it: `[M, rows]`.
+pub fn quant_linear(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: End) -> Tensor<2> {
     #[cfg(feature = "gpu")]
     if super::run_on(&x.device()) {
-        return gpu::quantized(x, w, b, None);
+        return gpu::quantized(x, w, b, end, None);
     }
-    reference(x, w, b)
+    reference(x, w, b, end)
 }
 
 /// [`quant_linear`] by plain tensor operations.
-pub fn reference(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>) -> Tensor<2> {
-    dense_reference(x, w.dequantize(), b)
+pub fn reference(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: End) -> Tensor<2> {
+    dense_reference(x, w.dequantize(), b, end)
 }
 
-/// x `[M, K]` times the transpose of W `[N, K]`, plus b `[N]`: `[M, N]`.
-pub fn dense_linear(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>) -> Tensor<2> {
+/// x `[M, K]` times the transpose of W `[N, K]`, plus b `[N]`, and what `end` makes of it: `[M, N]`.
+pub fn dense_linear(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End) -> Tensor<2> {
     #[cfg(feature = "gpu")]
     if super::run_on(&x.device()) {
-        return gpu::dense(x, w, b, None);
+        return gpu::dense(x, w, b, end, None);
     }
-    dense_reference(x, w, b)
+    dense_reference(x, w, b, end)
 }
 
 /// [`dense_linear`] by plain tensor operations.
-pub fn dense_reference(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>) -> Tensor<2> {
-    let y = stock::matmul(x, w.transpose());
-    match b {
-        Some(b) => y + b.unsqueeze::<2>(), // [1, N]
-        None => y,
-    }
+pub fn dense_reference(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End) -> Tensor<2> {
+    let z = stock::matmul(x, w.transpose());
+    let z = match b {
+        Some(b) => z + b.unsqueeze::<2>(), // [1, N]
+        None => z,
+    };
+    end.apply(z)
 }
