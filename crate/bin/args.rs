@@ -40,7 +40,7 @@ pub enum Command {
 
 /// The files that are written carry their request: `--from FILE.png` makes the same picture again.
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("texts").args(["prompt", "prompts", "from"]).multiple(true).required(true))]
+#[command(group = ArgGroup::new("texts").args(["prompt", "prompts", "class", "from"]).multiple(true).required(true))]
 pub struct GenerateArgs {
     /// What to make
     #[arg(conflicts_with = "prompts")]
@@ -49,6 +49,9 @@ pub struct GenerateArgs {
     /// video, a contact sheet of views, the spectrogram of a sound
     #[arg(short, long, value_name = "FILE", required_unless_present = "out_dir", conflicts_with = "out_dir")]
     pub output: Option<PathBuf>,
+    /// Which class to make, from 0 on, where the model knows classes instead of words (ImageNet: 0 to 999)
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["prompt", "prompts"])]
+    pub class: Option<usize>,
     /// A file with one prompt a line
     #[arg(long, value_name = "FILE", requires = "out_dir")]
     pub prompts: Option<PathBuf>,
@@ -119,9 +122,6 @@ pub struct GenerateArgs {
     /// Seconds of sound
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seconds: Option<f64>,
-    // An option of models that are to come: refused by name, not as unknown.
-    #[arg(long, hide = true)]
-    pub class: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -140,10 +140,11 @@ pub struct ConvertArgs {
     /// The denoiser's arguments as JSON; read off its tensors if absent
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The text encoder and its tokenizer (Llama-2-7b or gemma-2b), which official checkpoints do not hold
+    /// The text encoder and its tokenizer (Llama-2-7b or gemma-2b), which official checkpoints do not hold; none for a
+    /// denoiser of labels
     #[arg(long, value_name = "DIR")]
     pub text_encoder: Option<PathBuf>,
-    /// The autoencoder (sdxl-vae), which official checkpoints do not hold
+    /// The autoencoder (sdxl-vae; of ImageNet also sd-vae-ft-mse or -ema), which official checkpoints do not hold
     #[arg(long, value_name = "DIR")]
     pub vae: Option<PathBuf>,
     /// Convert this part alone: text, denoiser or decoders.image

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use flagdit::error::Result;
 use flagdit::output::{self, Recorded};
 use flagdit::plan::{Blueprint, Plan, megabytes};
-use flagdit::weights::manifest::{Component, Frames, Manifest};
+use flagdit::request::Kind;
+use flagdit::weights::manifest::{Component, Conditioning, Frames, Manifest};
 use flagdit::weights::{MANIFEST, Reader, read_manifest};
 use flagdit::{Device, Request};
 use serde::Serialize;
@@ -37,7 +38,8 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
 fn plan(folder: &Path, size: Size, args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     let (manifest, identity) = pollster::block_on(read_manifest(&model::source(folder)))?;
     let blueprint = Blueprint::new(&manifest, &identity)?;
-    let settings = blueprint.settings(&Request::image("a", size.width, size.height))?;
+    let example = blueprint.example(Kind::Image);
+    let settings = blueprint.settings(&Request { width: Some(size.width), height: Some(size.height), ..example })?;
     let device = pollster::block_on(Device::parse(&args.device))?.within(args.memory);
     let plan = Plan::new(&blueprint, &settings, device.capacity())?;
     if terminal.is_json() {
@@ -73,7 +75,8 @@ fn picture(path: &Path, terminal: &Terminal) -> Result<()> {
     let size = request.width.zip(request.height).map(|(width, height)| format!("{width}x{height}"));
     let negative = Some(request.negative_prompt).filter(|text| !text.is_empty());
     let rows = [
-        ("prompt", Some(request.prompt)),
+        ("prompt", Some(request.prompt).filter(|text| !text.is_empty())),
+        ("class", count(request.class)),
         ("negative", negative),
         ("size", size),
         ("steps", count(request.steps)),
@@ -111,12 +114,12 @@ struct Part {
 }
 
 fn describe(manifest: &Manifest, identity: &str, terminal: &Terminal) -> Result<()> {
-    let Manifest { name, license, created_by, modalities, sizes, sampling, files, .. } = manifest;
+    let Manifest { name, license, created_by, modalities, conditioning, sizes, sampling, files, .. } = manifest;
     let (parts, bytes) = (parts(manifest), files.iter().map(|file| file.bytes).sum::<u64>());
     if terminal.is_json() {
         let model = json!({
             "type": "model", "name": name, "modelHash": identity, "license": license, "createdBy": created_by,
-            "modalities": modalities, "sizes": sizes, "sampling": sampling, "components": parts, "bytes": bytes,
+            "modalities": modalities, "conditioning": conditioning, "sizes": sizes, "sampling": sampling, "components": parts, "bytes": bytes,
             "files": files.iter().map(|file| json!({ "path": file.path, "bytes": file.bytes })).collect::<Vec<_>>(),
             "verified": true,
         });
@@ -126,6 +129,11 @@ fn describe(manifest: &Manifest, identity: &str, terminal: &Terminal) -> Result<
     terminal.print(&row("hash", identity))?;
     terminal.print(&row("license", license))?;
     terminal.print(&row("made by", created_by))?;
+    let asked = match conditioning {
+        Conditioning::Text => "a prompt",
+        Conditioning::Labels => "a class",
+    };
+    terminal.print(&row("asked by", asked))?;
     for (modality, sizes) in sizes {
         let sides = |sides: &[u32]| sides.iter().map(u32::to_string).collect::<Vec<_>>().join("x");
         let frames = |frames: Frames| format!("; {} pictures, up to {}", frames.native, frames.max);

@@ -35,7 +35,6 @@ pub struct Plan {
 /// # Errors
 /// `bad-request` for what cannot be made, `file` for files that cannot be read or written.
 pub fn plan(args: &GenerateArgs) -> Result<Plan> {
-    refuse_classes(args)?;
     let recorded = args.from.as_deref().map(output::read_request).transpose()?;
     let recorded_request = recorded.as_ref().map(|recorded| &recorded.request);
     let request = request(args, kind(args, recorded_request)?, recorded_request);
@@ -56,14 +55,6 @@ pub fn plan(args: &GenerateArgs) -> Result<Plan> {
     }
     check_writable(args, &jobs)?;
     Ok(Plan { jobs, from: args.from.clone().zip(recorded) })
-}
-
-fn refuse_classes(args: &GenerateArgs) -> Result<()> {
-    match args.class {
-        Some(_) => Err(Error::bad_request("--class")
-            .found("an option for models with classes; this version makes what a text says")),
-        None => Ok(()),
-    }
 }
 
 /// A mesh needs a few views; told before they are made.
@@ -101,10 +92,20 @@ fn kind(args: &GenerateArgs, recorded: Option<&Request>) -> Result<Kind> {
 /// What is asked for, apart from the prompts of a list: the recorded request, overridden by the options.
 fn request(args: &GenerateArgs, kind: Kind, recorded: Option<&Request>) -> Request {
     let base = recorded.filter(|recorded| recorded.kind == kind).cloned();
-    let base = base.unwrap_or_else(|| Request::new(kind, recorded.map_or("", |recorded| &recorded.prompt)));
+    let base = base.unwrap_or_else(|| Request {
+        class: recorded.and_then(|recorded| recorded.class),
+        ..Request::new(kind, recorded.map_or("", |recorded| &recorded.prompt))
+    });
+    // Words take the place of a recorded class, and a class that of recorded words.
+    let has_words = args.prompt.is_some() || args.prompts.is_some();
+    let base = match args.class {
+        Some(_) => Request { prompt: String::new(), negative_prompt: String::new(), transitions: Vec::new(), ..base },
+        None => base,
+    };
     Request {
         kind,
         prompt: args.prompt.clone().unwrap_or(base.prompt),
+        class: args.class.or(base.class.filter(|_| !has_words)),
         negative_prompt: args.negative.clone().unwrap_or(base.negative_prompt),
         width: args.size.map(|size| size.width).or(base.width),
         height: args.size.map(|size| size.height).or(base.height),
@@ -200,6 +201,8 @@ fn check_writable(args: &GenerateArgs, jobs: &[Job]) -> Result<()> {
 mod tests {
     use clap::Parser as _;
 
+    use flagdit::progress::{Image, Settings};
+
     use super::*;
     use crate::args::{Args, Command};
 
@@ -225,6 +228,29 @@ mod tests {
         assert_eq!(names, ["star-0.png", "star-1.png", "star-2.png"]);
         assert_eq!(plan.jobs.iter().map(|job| job.request.seed).collect::<Vec<_>>(), [7, 8, 9]);
         assert_eq!(plan.jobs[0].request, Request { guidance: None, ..Request::image("a star", 64, 32).seed(7) });
+    }
+
+    #[test]
+    fn a_class_is_repeated_and_takes_turns_with_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let request = |args: &[&str]| planned(args).unwrap().jobs.remove(0).request;
+        let request_of = |more: &[&str]| {
+            let (from, out) = (path("a.png"), path("b.png"));
+            request(&[&["--from", &from, "-o", &out][..], more].concat())
+        };
+        let settings =
+            Settings { class: Some(7), steps: 3, time_shift: 1.0, solver: "euler".into(), ..Settings::default() };
+        let image = Image { width: 1, height: 1, rgb: vec![0; 3] };
+        output::save(&image, Path::new(&path("a.png")), Some(&settings)).unwrap();
+        let summary = |request: Request| (request.class, request.prompt);
+        assert_eq!(summary(request(&["--class", "5", "-o", &path("b.png")])), (Some(5), String::new()));
+        assert_eq!(summary(request_of(&[])), (Some(7), String::new()));
+        assert_eq!(summary(request_of(&["--class", "8"])), (Some(8), String::new()));
+        assert_eq!(summary(request_of(&["a star"])), (None, "a star".to_owned()));
+        let settings = Settings { class: None, prompt: "a".into(), negative_prompt: "b".into(), ..settings };
+        output::save(&image, Path::new(&path("a.png")), Some(&settings)).unwrap();
+        assert_eq!(summary(request_of(&["--class", "8"])), (Some(8), String::new()));
     }
 
     #[test]
@@ -279,7 +305,7 @@ mod tests {
             (&["a", "-o", "a.gif", "--views", "8", "--frames", "8"], "views: a request of kind video"),
             (&["a", "-o", "a.gif", "--fps", "0"], "fps: expected above 0"),
             (&["a", "-o", "a.gif", "--transition", "2-6:b", "--transition", "4-8:c"], "do not overlap"),
-            (&["a", "-o", "a.png", "--class", "1"], "--class: an option for models with classes"),
+            (&["--class", "1", "-o", "a.png", "--negative", "b"], "negative prompt: a request of class 1"),
             (
                 &["a", "-o", "nowhere/a.png"],
                 "nowhere/a.png: No such file or directory (os error 2); its folder does not exist",

@@ -17,7 +17,7 @@ use crate::{
     },
     weights::{
         Reader,
-        manifest::{Component, Manifest, Sizes},
+        manifest::{Component, Conditioning, Manifest, Sizes},
         params::Params,
     },
 };
@@ -62,6 +62,28 @@ pub fn denoiser_config(manifest: &Manifest) -> Result<FlagDitConfig> {
 pub fn autoencoder_config(manifest: &Manifest) -> Result<VaeConfig> {
     let vae: VaeConfig = config(manifest, IMAGE_DECODER, &["autoencoder-kl"])?;
     vae.check().map(|()| vae)
+}
+
+/// The configuration of the text encoder where the denoiser wants one: those of labels do not.
+///
+/// # Errors
+///
+/// As [`text_config`]; also if the manifest states another conditioning than its denoiser has.
+pub fn conditioner(manifest: &Manifest, denoiser: &FlagDitConfig) -> Result<Option<LanguageModelConfig>> {
+    let (stated, has_text) = (manifest.conditioning, manifest.components.text.is_some());
+    match (denoiser.num_classes, stated) {
+        (None, Conditioning::Text) => text_config(manifest).map(Some),
+        (Some(_), Conditioning::Labels) if !has_text => Ok(None),
+        (Some(_), Conditioning::Labels) => Err(Error::bad_model("components.text")
+            .expected("none beside a denoiser of labels")
+            .found("a text encoder")),
+        (classes, _) => {
+            let expected = if classes.is_some() { "labels" } else { "text" };
+            Err(Error::bad_model("conditioning")
+                .expected(format!("{expected}, as the denoiser has it"))
+                .found(if classes.is_some() { "text" } else { "labels" }))
+        }
+    }
 }
 
 /// The text encoder on `device`, without its embedding table ([`gather`](crate::text::embeddings::gather)); `moved` is told
@@ -150,13 +172,14 @@ pub fn mel_config(manifest: &Manifest) -> Result<Option<MelConfig>> {
 ///
 /// `bad-model` that names what differs.
 pub fn belong_together(
-    text: &LanguageModelConfig,
+    text: Option<&LanguageModelConfig>,
     denoiser: &FlagDitConfig,
     vae: &VaeConfig,
     sizes: Option<&Sizes>,
 ) -> Result<()> {
+    let width = text.map_or(denoiser.cap_feat_dim, |text| text.hidden_size);
     let equal = [
-        ("text encoder hidden_size and denoiser cap_feat_dim", text.hidden_size, denoiser.cap_feat_dim),
+        ("text encoder hidden_size and denoiser cap_feat_dim", width, denoiser.cap_feat_dim),
         ("autoencoder latent_channels and denoiser in_channels", vae.latent_channels, denoiser.in_channels),
         ("autoencoder in_channels and colours", vae.in_channels, COLOURS),
         ("autoencoder out_channels and colours", vae.out_channels, COLOURS),
@@ -166,7 +189,7 @@ pub fn belong_together(
             return Err(Error::bad_model(what)
                 .expected("equal numbers")
                 .found(format!("{one} and {other}"))
-                .remedy("Lumina-T2I goes with Llama-2-7b, Lumina-Next with gemma-2b, both with sdxl-vae"));
+                .remedy("Lumina-T2I goes with Llama-2-7b, Lumina-Next with gemma-2b, all with sdxl-vae or another of 4 channels"));
         }
     }
     let pixels = vae.factor() * denoiser.patch_size;
@@ -188,7 +211,7 @@ fn component<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a Component> {
         Error::bad_model("components")
             .expected(name)
             .found(format!("{} only", names.join(", ")))
-            .remedy("this folder holds a part of a model, or one of another kind: pictures need all of text, denoiser and decoders.image")
+            .remedy("this folder holds a part of a model, or one of another kind: pictures need denoiser, decoders.image and, unless the denoiser knows labels, text")
     })
 }
 
@@ -246,9 +269,10 @@ mod tests {
     #[test]
     fn parts_that_do_not_belong_together_are_refused_by_name() {
         let (text, denoiser, vae, sizes) = configs();
-        assert_eq!(belong_together(&text, &denoiser, &vae, Some(&sizes)), Ok(()));
+        assert_eq!(belong_together(Some(&text), &denoiser, &vae, Some(&sizes)), Ok(()));
+        assert_eq!(belong_together(None, &denoiser, &vae, None), Ok(()));
         let refusal = |text: &_, denoiser: &_, vae: &_, sizes: &_| {
-            belong_together(text, denoiser, vae, Some(sizes)).expect_err("a misfit").to_string()
+            belong_together(Some(text), denoiser, vae, Some(sizes)).expect_err("a misfit").to_string()
         };
         let wide = FlagDitConfig { cap_feat_dim: 9, ..denoiser.clone() };
         assert!(refusal(&text, &wide, &vae, &sizes).contains("cap_feat_dim"));

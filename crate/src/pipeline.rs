@@ -21,14 +21,11 @@ use crate::{
         Tolerance, ensure_finite,
         solver::{Solver, SolverKind},
     },
-    text::{
-        embeddings::{Gathered, gather},
-        language_model::batch_ids,
-        tokenizer::{Encoded, Tokenizer},
-    },
+    text::tokenizer::Tokenizer,
     weights::{ByteSource, Reader, manifest::Manifest},
 };
 
+mod encode;
 mod networks;
 mod output;
 mod run;
@@ -41,7 +38,8 @@ pub struct Pipeline {
     reader: Reader,
     blueprint: Blueprint,
     device: Device,
-    tokenizer: Tokenizer,
+    /// None where the model knows labels.
+    tokenizer: Option<Tokenizer>,
     griffin_lim: Option<GriffinLim>,
     networks: Networks,
     /// The last prompts with their features: the next picture often has the same.
@@ -75,7 +73,10 @@ impl Pipeline {
         let reader = Reader::open(Rc::new(source)).await?;
         kernels::check(device.burn()).await?;
         let blueprint = Blueprint::new(reader.manifest(), reader.identity())?;
-        let tokenizer = parts::tokenizer(&reader).await?;
+        let tokenizer = match &blueprint.text {
+            Some(_) => Some(parts::tokenizer(&reader).await?),
+            None => None,
+        };
         let griffin_lim = blueprint.mel.as_ref().map(GriffinLim::new).transpose()?;
         let plan = Plan::new(&blueprint, &blueprint.typical()?, device.capacity())?;
         plan.refuse()?;
@@ -129,19 +130,15 @@ impl Pipeline {
         &self.reader
     }
 
-    /// Rows of the denoiser's batch for these settings: one a prompt, and one for the negative prompt where guidance needs it.
-    pub(crate) fn rows(&self, settings: &Settings) -> usize {
-        1 + settings.transitions.len() + usize::from(self.guidance(settings).needs_unconditional())
-    }
-
-    /// Tokens of the longest of the prompts, as the denoiser sees them.
+    /// Rows of the denoiser's batch for these settings, one a prompt or class, and one more where guidance needs it; and the
+    /// tokens of the longest prompt, as the denoiser sees them.
     ///
     /// # Errors
     ///
-    /// `bad-request` if one cannot be encoded.
-    pub(crate) fn caption_tokens(&self, settings: &Settings) -> Result<usize> {
-        let (prompts, _) = self.prompts(settings)?;
-        Ok(prompts.iter().map(Vec::len).max().unwrap_or(0))
+    /// `bad-request` if a prompt cannot be encoded.
+    pub(crate) fn batch_extent(&self, settings: &Settings) -> Result<(usize, usize)> {
+        let (rows, caption_tokens) = self.condition_extent(settings)?;
+        Ok((rows - usize::from(!self.guidance(settings).needs_unconditional()), caption_tokens))
     }
 
     /// Floating point operations of one solver step of the denoiser ([`crate::model::FlagDitConfig::flops`]); dopri5 is
@@ -151,7 +148,7 @@ impl Pipeline {
     ///
     /// `bad-request` if the prompt cannot be encoded.
     pub fn step_flops(&self, settings: &Settings) -> Result<f64> {
-        let (rows, caption_tokens) = (self.rows(settings), self.caption_tokens(settings)?);
+        let (rows, caption_tokens) = self.batch_extent(settings)?;
         let evaluations = settings.solver.parse::<SolverKind>()?.stages();
         Ok(evaluations as f64 * self.blueprint.denoiser.flops(rows, self.tokens(settings)?, caption_tokens))
     }
@@ -173,7 +170,7 @@ impl Pipeline {
 
             yield Event::Stage(Stage::Encode);
             let start = Instant::now();
-            let (caption, cut) = self.encode(&settings, &plan).await?;
+            let (condition, cut) = self.encode(&settings, &plan).await?;
             for warning in cut {
                 yield Event::Warning(warning);
             }
@@ -186,7 +183,7 @@ impl Pipeline {
                 Some(values) => self.given_noise(shape, values)?,
                 None => self.noise(shape, settings.seed),
             };
-            let run = self.run(&settings, shape, caption, &plan).await?;
+            let run = self.run(&settings, shape, condition, &plan).await?;
             let grid = self.grid(&settings);
             let kind: SolverKind = settings.solver.parse()?;
             let mut solver = Solver::new(kind, grid.clone(), Tolerance::default(), noise)?;
@@ -220,49 +217,6 @@ impl Pipeline {
             yield Event::Done(Box::new(Output { kind: settings.kind, frames, waveform, settings, timings }));
         }
     }
-
-    /// The features of [`Self::prompts`], and what was cut.
-    async fn encode(&self, settings: &Settings, plan: &Plan) -> Result<(Caption, Vec<String>)> {
-        let (prompts, warnings) = self.prompts(settings)?;
-        if let Some((_, caption)) = self.encoded.borrow().as_ref().filter(|(of, _)| *of == prompts) {
-            return Ok((caption.clone(), warnings));
-        }
-        let text = self.text(plan).await?;
-        let device = self.device.burn();
-        let Gathered { table, ids } = gather(&self.reader, &prompts, device).await?;
-        // Padding may be any row: nothing that is made of it is looked at.
-        let (ids, mask) = batch_ids(&ids, 0, device);
-        let caption = Caption { features: text.forward_from(table, ids), mask };
-        self.encoded.replace(Some((prompts, caption.clone())));
-        Ok((caption, warnings))
-    }
-
-    /// The ids of the prompts (the transitions' behind the first) and of the negative prompt, and what was cut. Before
-    /// each stands what tells the text encoder the kind of output.
-    fn prompts(&self, settings: &Settings) -> Result<(Vec<Vec<u32>>, Vec<String>)> {
-        let mut warnings = Vec::new();
-        let mut rows = Vec::new();
-        let sampling = self.manifest().sampling.get(settings.kind.name());
-        let prefix = sampling.and_then(|sampling| sampling.prompt_prefix.as_deref()).unwrap_or_default();
-        let later = settings.transitions.iter().map(|transition| ("prompt of a transition", &transition.prompt));
-        let prompts = std::iter::once(("prompt", &settings.prompt)).chain(later);
-        let tokenizer = &self.tokenizer;
-        let mut add = |name: &str, encoded: Encoded| {
-            if let Some(cut) = encoded.cut {
-                let most = encoded.ids.len();
-                warnings.push(format!("the {name} is longer than {most} tokens; not used: {}", excerpt(&cut)));
-            }
-            rows.push(encoded.ids);
-            rows.iter().map(Vec::len).max().unwrap_or(0)
-        };
-        let mut longest = 0;
-        for (name, text) in prompts {
-            longest = add(name, tokenizer.encode(&format!("{prefix}{text}"))?);
-        }
-        let negative = format!("{prefix}{}", settings.negative_prompt);
-        add("negative prompt", tokenizer.encode_negative(&negative, longest)?);
-        Ok((rows, warnings))
-    }
 }
 
 /// Lets the caller look up once before every evaluation: dopri5 may need thousands for one step.
@@ -277,16 +231,6 @@ pub(crate) async fn pause() {
         Poll::Pending
     })
     .await
-}
-
-/// The beginning of a text, and how long it is where that is not all.
-fn excerpt(text: &str) -> String {
-    const SHOWN: usize = 60;
-    let text = text.trim();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("\"{}…\" ({} characters)", &text[..end], text.chars().count()),
-        None => format!("\"{text}\""),
-    }
 }
 
 fn milliseconds(start: Instant) -> f64 {

@@ -107,8 +107,11 @@ pub struct Output {
 pub struct Settings {
     /// What was made.
     pub kind: Kind,
-    /// What it shows.
+    /// What it shows; nothing where a class says it.
     pub prompt: String,
+    /// Which class it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<usize>,
     /// What it should not show.
     pub negative_prompt: String,
     /// Pixels across; 0 for sound.

@@ -56,8 +56,12 @@ pub const MAX_SEED: u64 = (1 << 53) - 1;
 pub struct Request {
     /// What to make.
     pub kind: Kind,
-    /// What it shows.
+    /// What it shows; nothing where a class says it.
+    #[serde(default)]
     pub prompt: String,
+    /// Which of a model's classes it shows, from 0 on, where the model knows classes instead of words.
+    #[serde(default)]
+    pub class: Option<usize>,
     /// What it should not show; empty: the null caption.
     #[serde(default)]
     pub negative_prompt: String,
@@ -122,6 +126,7 @@ impl Request {
         Self {
             kind,
             prompt: prompt.into(),
+            class: None,
             negative_prompt: String::new(),
             width: None,
             height: None,
@@ -143,6 +148,11 @@ impl Request {
     /// A picture of `width` × `height` pixels.
     pub fn image(prompt: impl Into<String>, width: usize, height: usize) -> Self {
         Self { width: Some(width), height: Some(height), ..Self::new(Kind::Image, prompt) }
+    }
+
+    /// What a model of classes makes of one of them where nothing else is said.
+    pub fn of_class(kind: Kind, class: usize) -> Self {
+        Self { class: Some(class), ..Self::new(kind, "") }
     }
 
     /// A video of so many frames.
@@ -184,9 +194,7 @@ impl Request {
     ///
     /// `bad-request` that names the field.
     pub fn check(&self) -> Result<()> {
-        if self.prompt.trim().is_empty() {
-            return Err(Error::bad_request("prompt").expected("a text that says what to make").found("nothing"));
-        }
+        self.check_subject()?;
         match self.steps {
             Some(steps) if steps == 0 || steps > MAX_STEPS => {
                 return Err(Error::bad_request("steps").expected(format!("1 to {MAX_STEPS}")).found(steps.to_string()));
@@ -221,6 +229,24 @@ impl Request {
         }
         self.check_kind()?;
         self.check_transitions()
+    }
+
+    /// Refuses what says nothing, and words beside a class: a model knows the one or the other.
+    fn check_subject(&self) -> Result<()> {
+        let words = [
+            ("prompt", !self.prompt.trim().is_empty()),
+            ("negative prompt", !self.negative_prompt.is_empty()),
+            ("transitions", !self.transitions.is_empty()),
+        ];
+        match (self.class, words.into_iter().find(|(_, is_there)| *is_there)) {
+            (None, _) if self.prompt.trim().is_empty() => {
+                Err(Error::bad_request("prompt").expected("a text that says what to make, or a class").found("nothing"))
+            }
+            (Some(class), Some((field, _))) => Err(Error::bad_request(field)
+                .found(format!("a request of class {class}, which has no {field}"))
+                .remedy("leave the one or the other out: a model knows classes or words")),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses what belongs to another kind.
@@ -267,51 +293,4 @@ impl Request {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(request: Request) -> String {
-        request.check().expect_err("a request that is refused").to_string()
-    }
-
-    fn transition(from: usize, to: usize) -> Transition {
-        Transition { from, to, prompt: "a blue star".to_owned() }
-    }
-
-    #[test]
-    fn every_kind_takes_what_belongs_to_it() {
-        let video = Request {
-            fps: Some(12.5),
-            is_loop: true,
-            transitions: vec![transition(2, 5), transition(5, 7)],
-            ..Request::video("a red star", 8)
-        };
-        for request in [video, Request::views("a cube", 8), Request::audio("a bell", 2.0), Request::image("a", 64, 64)]
-        {
-            assert_eq!(request.check(), Ok(()), "{request:?}");
-        }
-    }
-
-    #[test]
-    fn what_belongs_to_another_kind_is_refused_by_name() {
-        assert!(refusal(Request { seconds: Some(1.0), ..Request::video("a", 8) }).starts_with("seconds: "));
-        assert!(refusal(Request { width: Some(64), ..Request::audio("a", 1.0) }).starts_with("width: "));
-        assert!(refusal(Request { is_loop: true, ..Request::views("a", 8) }).starts_with("loop: "));
-        assert!(refusal(Request { frames: Some(2), ..Request::image("a", 64, 64) }).starts_with("frames: "));
-    }
-
-    #[test]
-    fn frames_a_second_are_bounded() {
-        for fps in [0.0, -1.0, f64::NAN, f64::INFINITY, 100.5] {
-            assert!(refusal(Request { fps: Some(fps), ..Request::video("a", 8) }).starts_with("fps: "), "{fps}");
-        }
-    }
-
-    #[test]
-    fn transitions_stand_in_order_without_overlap() {
-        let with = |transitions| refusal(Request { transitions, ..Request::video("a", 16) });
-        assert!(with(vec![transition(2, 6), transition(5, 8)]).contains("do not overlap"));
-        assert!(with(vec![transition(4, 4)]).starts_with("transition 4-4"));
-        assert!(with(vec![Transition { prompt: " ".to_owned(), ..transition(1, 2) }]).contains("a prompt"));
-    }
-}
+mod tests;

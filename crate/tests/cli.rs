@@ -14,6 +14,8 @@ mod harness;
 mod interrupt;
 #[path = "cli/kinds.rs"]
 mod kinds;
+#[path = "support/labels.rs"]
+mod labels;
 #[path = "cli/memory.rs"]
 mod memory;
 #[path = "cli/models.rs"]

@@ -86,7 +86,12 @@ export interface PlanOptions extends Pick<LoadOptions, 'device' | 'wasmUrl' | 'w
 export async function plan(url: string | URL, request?: Partial<Request>, options: PlanOptions = {}): Promise<Plan> {
   const { text, ...found } = await head(address('url', url));
   const plan = { ...found, engineBytes: { ...ENGINE_BYTES } };
-  return request ? { ...plan, memory: await planMemory(await text.text(), request, options) } : plan;
+  if (!request) return plan;
+  // What is planned for has no need of words.
+  const subject = found.manifest.conditioning === 'labels' ? { class: 0 } : { prompt: 'a' };
+  const isOpen = request.prompt === undefined && request.class === undefined;
+  const asked = isOpen ? { ...request, ...subject } : request;
+  return { ...plan, memory: await planMemory(await text.text(), asked, options) };
 }
 
 async function planMemory(manifest: string, request: Partial<Request>, options: PlanOptions): Promise<MemoryPlan> {
@@ -94,8 +99,8 @@ async function planMemory(manifest: string, request: Partial<Request>, options: 
   const can = await probe();
   const isGpu = chooseDevice(device, can) === 'gpu';
   const limits = isGpu && { maxBuffer: can.limits?.maxBufferSize, maxBinding: can.limits?.maxStorageBufferBindingSize };
-  // What is planned for has no need of words, nor of a way to stop it.
-  const { signal: _, ...asked } = complete({ prompt: 'a', seed: 0, ...request });
+  // Nor of a way to stop it.
+  const { signal: _, ...asked } = complete({ seed: 0, ...request });
   const connection = new Connection(spawn(workerUrl));
   try {
     const order = {

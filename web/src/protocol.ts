@@ -45,8 +45,10 @@ export interface Transition {
 export interface EngineRequest {
   /** One of those that the manifest's `modalities` list. */
   kind: Kind;
-  /** What it shows. */
-  prompt: string;
+  /** What it shows. Either this or a class is there. */
+  prompt?: string;
+  /** Which class it shows, from 0 on, where the manifest's `conditioning` is `labels`. */
+  class?: number;
   /** What it should not show. */
   negativePrompt?: string;
   /** Pixels across, a multiple of the manifest's `sizes[kind].multiple`. Not for sound. */
@@ -82,10 +84,13 @@ export interface EngineRequest {
 /** The choices of a request that only some kinds have. */
 type OfSomeKinds = 'frames' | 'fps' | 'loop' | 'transitions' | 'views' | 'seconds';
 
-/** Every choice that an output came from; what its metadata states. Width and height of sound are 0. */
+/**
+ * Every choice that an output came from; what its metadata states. Width and height of sound are 0; the prompt of a class is
+ * empty.
+ */
 export interface Settings
-  extends Required<Omit<EngineRequest, 'previewEvery' | OfSomeKinds>>,
-    Pick<EngineRequest, OfSomeKinds> {
+  extends Required<Omit<EngineRequest, 'previewEvery' | 'class' | OfSomeKinds>>,
+    Pick<EngineRequest, 'class' | OfSomeKinds> {
   model: string;
   modelHash: string;
 }

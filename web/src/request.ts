@@ -12,7 +12,8 @@ export interface Request extends Partial<Pick<EngineRequest, 'kind' | 'seed'>>, 
 }
 
 /** What every kind takes. */
-type Common = 'prompt' | 'negativePrompt' | 'steps' | 'guidance' | 'solver' | 'timeShift' | 'seed' | 'previewEvery' | 'signal';
+type Common =
+  | 'prompt' | 'class' | 'negativePrompt' | 'steps' | 'guidance' | 'solver' | 'timeShift' | 'seed' | 'previewEvery' | 'signal';
 
 interface OfKind<K extends Kind> {
   kind?: K;
@@ -32,7 +33,7 @@ export interface AudioRequest extends Pick<Request, Common | 'seconds'>, OfKind<
 const KINDS: readonly string[] = ['image', 'video', 'views', 'audio'] satisfies Kind[];
 
 const NAMES: readonly string[] = [
-  'kind', 'prompt', 'negativePrompt', 'width', 'height', 'steps', 'guidance', 'solver', 'timeShift', 'seed', 'previewEvery',
+  'kind', 'prompt', 'class', 'negativePrompt', 'width', 'height', 'steps', 'guidance', 'solver', 'timeShift', 'seed', 'previewEvery',
   'frames', 'fps', 'loop', 'transitions', 'views', 'seconds', 'signal',
 ] satisfies (keyof Request)[];
 
@@ -60,8 +61,11 @@ export function complete(request: Request): EngineRequest & { signal?: AbortSign
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new RequestError('bad-request', `seed: expected 0 to ${MAX_SEED}, found ${seed}`);
   }
-  if (typeof rest.prompt !== 'string') {
-    throw new RequestError('bad-request', `prompt: expected a text, found ${typeof rest.prompt}`);
+  if (typeof rest.prompt !== 'string' && !(rest.prompt === undefined && rest.class !== undefined)) {
+    throw new RequestError('bad-request', `prompt: expected a text, or a class, found ${typeof rest.prompt}`);
+  }
+  if (rest.class !== undefined && !(Number.isSafeInteger(rest.class) && rest.class >= 0)) {
+    throw new RequestError('bad-request', `class: expected a whole number from 0 on, found ${String(rest.class)}`);
   }
   // Absent and undefined are the same here; to the engine they are not.
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));

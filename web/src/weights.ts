@@ -34,6 +34,8 @@ export interface ManifestHead {
   name: string;
   /** The kinds that it makes. */
   modalities: string[];
+  /** `labels` where requests name a class instead of a prompt. */
+  conditioning?: 'text' | 'labels';
   /** By kind, as is `sampling`. */
   sizes: Record<string, Sizes>;
   components?: { decoders?: { audio?: { config: { sample_rate: number; hop: number } } } };

@@ -41,12 +41,9 @@ pub(super) async fn measure(
         whole_ms.push(run.whole_ms);
     }
 
-    let batch = Batch {
-        rows: pipeline.rows(&settings),
-        tokens: pipeline.tokens(&settings)?,
-        caption_tokens: pipeline.caption_tokens(&settings)?,
-        flops: pipeline.step_flops(&settings)?,
-    };
+    let (rows, caption_tokens) = pipeline.batch_extent(&settings)?;
+    let batch =
+        Batch { rows, tokens: pipeline.tokens(&settings)?, caption_tokens, flops: pipeline.step_flops(&settings)? };
     let report = Report::new("generation", pipeline.reader(), pipeline.device(), &settings, &batch, &times);
     let kernels = match has_kernels {
         true => kernels::timed(pipeline.device(), run(&pipeline, &request.clone().steps(1), &mut |_| {})).await?,

@@ -12,7 +12,7 @@
 //! | `out_<name>`: one of `cfg_calls` | `forward_with_cfg`, both halves |
 //! | `traj_<name>`: one of `sample_calls` | the conditional rows at every time, `[times, prompts, C, H, W]` |
 
-use burn::tensor::{Int, Tensor, activation::silu};
+use burn::tensor::{Tensor, activation::silu};
 use serde::Deserialize;
 
 use super::{
@@ -21,38 +21,20 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{
-        Caption, FlagDit, LatentShape, PreparedCaption, Sequence, SequenceOptions, block::Block, modulation::modulate,
-    },
+    model::{Caption, Condition, FlagDit, LatentShape, Sequence, SequenceOptions, block::Block, modulation::modulate},
     nn::attention::mask_bias,
 };
 
-/// What a batch is conditioned on.
-#[allow(clippy::large_enum_variant, reason = "one lives at a time")]
-pub(super) enum Condition {
-    Caption(Caption),
-    Labels(Tensor<1, Int>),
-}
-
-impl Condition {
-    /// That of `rows` rows, stored behind `prefix`.
-    pub fn read(comparing: &Comparing, model: &FlagDit, prefix: &str, rows: usize) -> Result<Self> {
-        if model.y_embedder.is_some() {
-            return Ok(Self::Labels(comparing.input::<1>(&format!("{prefix}y"), [Some(rows)])?.int()));
-        }
-        let width = model.config().cap_feat_dim;
-        let features = comparing.input::<3>(&format!("{prefix}cap_feats"), [Some(rows), None, Some(width)])?;
-        let tokens = features.dims()[1];
-        let mask = comparing.input::<2>(&format!("{prefix}cap_mask"), [Some(rows), Some(tokens)])?;
-        Ok(Self::Caption(Caption { features, mask }))
+/// What the `rows` rows stored behind `prefix` are conditioned on.
+pub(super) fn condition(comparing: &Comparing, model: &FlagDit, prefix: &str, rows: usize) -> Result<Condition> {
+    if model.y_embedder.is_some() {
+        return Ok(Condition::Labels(comparing.input::<1>(&format!("{prefix}y"), [Some(rows)])?.int()));
     }
-
-    pub fn prepare(&self, model: &FlagDit) -> PreparedCaption {
-        match self {
-            Self::Caption(caption) => model.prepare(caption),
-            Self::Labels(labels) => model.prepare_labels(labels.clone()),
-        }
-    }
+    let width = model.config().cap_feat_dim;
+    let features = comparing.input::<3>(&format!("{prefix}cap_feats"), [Some(rows), None, Some(width)])?;
+    let tokens = features.dims()[1];
+    let mask = comparing.input::<2>(&format!("{prefix}cap_mask"), [Some(rows), Some(tokens)])?;
+    Ok(Condition::Caption(Caption { features, mask }))
 }
 
 /// Compares all that the reference says of a denoiser.
@@ -99,7 +81,7 @@ fn along_the_layers(comparing: &Comparing, model: &FlagDit) -> Result<()> {
     let x = latent(comparing, model, "x")?;
     let [rows, _, height, width] = x.dims();
     let t = comparing.input::<1>("t", [Some(rows)])?;
-    let condition = Condition::read(comparing, model, "", rows)?;
+    let condition = condition(comparing, model, "", rows)?;
     let sequence = model.sequence(LatentShape::picture(height, width), SequenceOptions::default(), comparing.device());
 
     let mut tokens = model.tokens(x.clone(), &sequence);
@@ -168,7 +150,7 @@ fn pictures_of_several_sizes(comparing: &Comparing, model: &FlagDit) -> Result<(
     };
     let pictures: Vec<Tensor<3>> = names.map(read).collect::<Result<_>>()?;
     let t = comparing.input::<1>("list_t", [Some(pictures.len())])?;
-    let condition = Condition::read(comparing, model, "list_", pictures.len())?;
+    let condition = condition(comparing, model, "list_", pictures.len())?;
     let (tokens, mask, _) = model.batch(&pictures);
     comparing.compare("list_tokens_in", tokens)?;
     comparing.compare("list_mask", mask)?;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Comparing,
-    denoiser::{Condition, latent},
+    denoiser::{condition, latent},
 };
 use crate::{
     error::{Error, Result},
@@ -109,7 +109,7 @@ impl<'a> Guided<'a> {
         let options = arguments.extrapolated.sequence();
         Ok(Self {
             model,
-            caption: Condition::read(comparing, model, &format!("{inputs}_"), rows)?.prepare(model),
+            caption: condition(comparing, model, &format!("{inputs}_"), rows)?.prepare(model),
             sequence: model.sequence(LatentShape::picture(height, width), options, comparing.device()),
             guidance: Guidance { scale: arguments.cfg_scale, channels: GuidedChannels::First(GUIDED) },
             // Upstream uses the first half only.

@@ -8,6 +8,8 @@ use crate::{
 
 /// Pixels along each side that the released models were trained for.
 const NATIVE: u32 = 1024;
+/// Latent pixels along each side that the models of labels were trained for.
+pub(super) const INPUT_SIZE: u32 = 32;
 /// Guidance acts on the first channels only.
 const GUIDED_CHANNELS: u32 = 3;
 /// Where Lumina-Next goes over from dividing positions to a larger base.
@@ -34,6 +36,32 @@ pub(super) fn official(config: &FlagDitConfig, factor: usize) -> (Sizes, Samplin
         prompt_prefix: None,
     };
     (sizes(side * multiple, multiple, extrapolation), sampling)
+}
+
+/// The models of labels (ImageNet at 256²), which draw latents of `input_size` × `input_size`. Upstream's `sample.py` leaves
+/// the steps to dopri5; as many of midpoint's as the other families have are as near. Larger pictures are met as our own
+/// models meet them: upstream has no rule.
+pub(super) fn of_labels(config: &FlagDitConfig, factor: usize, input_size: u32) -> (Sizes, Sampling) {
+    let native = input_size * factor as u32;
+    let side = input_size / config.patch_size as u32;
+    let sizes = Sizes {
+        native: vec![native; 2],
+        multiple: (factor * config.patch_size) as u32,
+        max: vec![4 * native; 2],
+        frames: None,
+        trained_tokens: Some(side * side),
+        extrapolation: None,
+    };
+    let sampling = Sampling {
+        steps: 29,
+        solver: "midpoint".to_owned(),
+        guidance: 4.0,
+        time_shift: 1.0,
+        schedule: Schedule::Uniform,
+        guided_channels: Some(GUIDED_CHANNELS),
+        prompt_prefix: None,
+    };
+    (sizes, sampling)
 }
 
 /// What `LuminaPipeline` does: positions are divided at every size, and never anything else.

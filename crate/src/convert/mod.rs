@@ -23,7 +23,7 @@ use crate::{
     parts,
     weights::{
         Manifest, Writer,
-        manifest::{FORMAT, VERSION},
+        manifest::{Conditioning, FORMAT, VERSION},
         recipe::{Quant, Rule},
     },
 };
@@ -36,9 +36,10 @@ pub struct Options {
     pub quant: Quant,
     /// Instead of the rules of `quant`.
     pub recipe: Option<Vec<Rule>>,
-    /// The denoiser's configuration, upstream's arguments; absent: that of the diffusers pipeline, or read off the tensors.
+    /// The denoiser's configuration, upstream's arguments, `input_size` of the models of labels too; absent: that of the diffusers pipeline, or read off the tensors.
     pub config: Option<PathBuf>,
-    /// The folder of the text encoder and its tokenizer, which official checkpoints do not hold.
+    /// The folder of the text encoder and its tokenizer, which official checkpoints do not hold, and which denoisers of
+    /// labels do without.
     pub text_encoder: Option<PathBuf>,
     /// The folder of the autoencoder, which official checkpoints do not hold.
     pub vae: Option<PathBuf>,
@@ -113,6 +114,7 @@ pub fn convert(
         license: source.license,
         created_by: format!("flagdit {}", env!("CARGO_PKG_VERSION")),
         modalities: vec![image()],
+        conditioning: if source.is_of_labels { Conditioning::Labels } else { Conditioning::Text },
         sizes: sizes.into_iter().collect(),
         components: source.components,
         sampling: sampling.into_iter().collect(),

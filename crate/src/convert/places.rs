@@ -22,6 +22,8 @@ use crate::{
 
 /// What says that a folder is a diffusers pipeline.
 const MODEL_INDEX: &str = "model_index.json";
+/// Latent pixels along each side, for which nobody has trained a model of labels.
+const MOST_INPUT: u32 = 1024;
 
 /// The parts that are wanted of a source.
 pub(super) struct Places {
@@ -66,13 +68,21 @@ impl TextPlace {
 /// Who wrote a denoiser, which tells what it is asked for by default.
 pub(super) enum Origin {
     Official,
-    Diffusers { sample_size: u32, shift: f64 },
+    /// A model of labels, whose latents have so many pixels along each side.
+    OfLabels {
+        input_size: u32,
+    },
+    Diffusers {
+        sample_size: u32,
+        shift: f64,
+    },
 }
 
 impl Origin {
     pub fn defaults(&self, config: &FlagDitConfig, factor: usize) -> (Sizes, Sampling) {
         match *self {
             Self::Official => defaults::official(config, factor),
+            Self::OfLabels { input_size } => defaults::of_labels(config, factor, input_size),
             Self::Diffusers { sample_size, shift } => defaults::diffusers(config, factor, sample_size, shift),
         }
     }
@@ -120,7 +130,7 @@ fn diffusers_denoiser(root: &Path, options: &Options) -> Result<DenoiserPlace> {
     let shift = scheduler["shift"].as_f64().unwrap_or(1.0);
     let sample_size = config["sample_size"].as_u64().and_then(|size| u32::try_from(size).ok()).unwrap_or(128);
     let config = match &options.config {
-        Some(path) => official_config(path, Variant::Next)?,
+        Some(path) => official_config(path, Variant::Next)?.0,
         None => parsed(&transformer.join("config.json"), diffusers_config(&config))?,
     };
     Ok(DenoiserPlace {
@@ -171,10 +181,18 @@ fn official(path: &Path, options: &Options) -> Result<Places> {
         Places { root: if path.is_dir() { path } else { beside }.to_owned(), denoiser: None, text: None, vae: None };
     Ok(match options.part {
         None => {
-            let text = named(&options.text_encoder, "text encoder", "--text-encoder")?;
+            let denoiser = official_denoiser(path, options)?;
+            let text = match (denoiser.config.num_classes, &options.text_encoder) {
+                (None, text) => Some(TextPlace::official(named(text, "text encoder", "--text-encoder")?)),
+                (Some(_), None) => None,
+                (Some(_), Some(folder)) => {
+                    return Err(Error::bad_request("--text-encoder")
+                        .expected("none: the denoiser knows labels")
+                        .found(folder.display().to_string()));
+                }
+            };
             let vae = named(&options.vae, "autoencoder", "--vae")?;
-            let denoiser = Some(official_denoiser(path, options)?);
-            Places { denoiser, text: Some(TextPlace::official(text)), vae: Some(vae), ..nothing }
+            Places { denoiser: Some(denoiser), text, vae: Some(vae), ..nothing }
         }
         Some(Part::Denoiser) => Places { denoiser: Some(official_denoiser(path, options)?), ..nothing },
         Some(Part::Text) => Places { text: Some(TextPlace::official(path.to_owned())), ..nothing },
@@ -185,23 +203,42 @@ fn official(path: &Path, options: &Options) -> Result<Places> {
 fn official_denoiser(path: &Path, options: &Options) -> Result<DenoiserPlace> {
     let checkpoint = Checkpoint::open(path)?;
     let (variant, names) = network::official(&checkpoint)?;
-    let config = match &options.config {
+    let (config, input_size) = match &options.config {
         Some(path) => official_config(path, variant)?,
-        None => shapes::config(&checkpoint, variant)?,
+        None => (shapes::config(&checkpoint, variant)?, None),
     };
-    Ok(DenoiserPlace { checkpoint, names, config, origin: Origin::Official })
+    let origin = match config.num_classes {
+        Some(_) => Origin::OfLabels { input_size: input_size.unwrap_or(defaults::INPUT_SIZE) },
+        None => Origin::Official,
+    };
+    Ok(DenoiserPlace { checkpoint, names, config, origin })
 }
 
-/// Upstream's arguments, flat or under `model`.
-fn official_config(path: &Path, variant: Variant) -> Result<FlagDitConfig> {
+/// Upstream's arguments, flat or under `model`, and among those of models of labels `input_size`.
+fn official_config(path: &Path, variant: Variant) -> Result<(FlagDitConfig, Option<u32>)> {
     let all: Value = json(path, "the arguments of a denoiser")?;
     let mut arguments = all.get("model").cloned().unwrap_or(all);
+    let mut input_size: Option<u32> = None;
     if let Some(arguments) = arguments.as_object_mut() {
+        let is_of_labels = arguments.contains_key("num_classes");
         let name = if variant == Variant::Next { "next" } else { "flag" };
         arguments.entry("variant").or_insert_with(|| name.into());
-        arguments.entry("nextline").or_insert_with(|| (variant == Variant::Flag).into());
+        // Its rows end with a learned token where a caption tells what is drawn, and with nothing where a label does.
+        arguments.entry("nextline").or_insert_with(|| (variant == Variant::Flag && !is_of_labels).into());
+        if is_of_labels {
+            arguments.remove("class_dropout_prob"); // Of training alone.
+            input_size = arguments.remove("input_size").map(|size| parsed(path, size)).transpose()?;
+        }
     }
-    parsed(path, arguments)
+    let config: FlagDitConfig = parsed(path, arguments)?;
+    match input_size {
+        Some(size) if size == 0 || size > MOST_INPUT || !(size as usize).is_multiple_of(config.patch_size.max(1)) => {
+            Err(Error::bad_model(format!("{}: input_size", path.display()))
+                .expected(format!("a multiple of patch_size {}, at most {MOST_INPUT}", config.patch_size))
+                .found(size.to_string()))
+        }
+        _ => Ok((config, input_size)),
+    }
 }
 
 /// A JSON file that holds the configuration of `what`.

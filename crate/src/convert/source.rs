@@ -47,6 +47,8 @@ pub(super) struct Source {
     /// Licences and the model card, by name.
     pub documents: Vec<(String, Vec<u8>)>,
     pub components: Components,
+    /// Whether the denoiser knows labels.
+    pub is_of_labels: bool,
     /// Where there is a denoiser.
     pub defaults: Option<(Sizes, Sampling)>,
 }
@@ -58,8 +60,8 @@ impl Source {
         let denoiser = denoiser.map(Denoiser::open).transpose()?;
         let text = text.map(Text::open).transpose()?;
         let vae = vae.map(|folder| Vae::open(&folder)).transpose()?;
-        if let (Some(denoiser), Some(text), Some(vae)) = (&denoiser, &text, &vae) {
-            parts::belong_together(&text.config, &denoiser.config, &vae.config, None)?;
+        if let (Some(denoiser), Some(vae)) = (&denoiser, &vae) {
+            parts::belong_together(text.as_ref().map(|text| &text.config), &denoiser.config, &vae.config, None)?;
         }
         let factor = vae.as_ref().map_or(FACTOR, |vae| vae.config.factor());
         let defaults = denoiser.as_ref().map(|denoiser| denoiser.origin.defaults(&denoiser.config, factor));
@@ -68,6 +70,7 @@ impl Source {
             text: text.as_ref().map(Text::component).transpose()?,
             decoders: vae.iter().map(|vae| Ok(("image".to_owned(), vae.component()?))).collect::<Result<_>>()?,
         };
+        let is_of_labels = denoiser.as_ref().is_some_and(|denoiser| denoiser.config.num_classes.is_some());
         let documents = documents(&root)?;
         let (text, tokenizer) = text.map(|text| (text.network, text.tokenizer)).unzip();
         let networks = [text, denoiser.map(|denoiser| denoiser.network), vae.map(|vae| vae.network)];
@@ -78,6 +81,7 @@ impl Source {
             tokenizer,
             documents,
             components,
+            is_of_labels,
             defaults,
         })
     }

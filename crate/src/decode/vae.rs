@@ -34,7 +34,9 @@ pub struct VaeConfig {
     /// Whether the middle has attention.
     #[serde(default = "yes")]
     pub mid_block_add_attention: bool,
-    /// Latents are multiplied by this for the denoiser.
+    /// Latents are multiplied by this for the denoiser; where a file does not say, as the first of them (sd-vae-ft-mse),
+    /// it is Stable Diffusion's.
+    #[serde(default = "stable_diffusions")]
     pub scaling_factor: f64,
     /// Subtracted from latents before that.
     #[serde(default)]
@@ -43,6 +45,10 @@ pub struct VaeConfig {
 
 fn yes() -> bool {
     true
+}
+
+fn stable_diffusions() -> f64 {
+    0.18215
 }
 
 impl VaeConfig {

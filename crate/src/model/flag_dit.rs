@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{
-    FlagDitConfig, LatentShape, Patch, Prediction, Sequence, SequenceOptions, TokenLayout,
+    Caption, FlagDitConfig, LatentShape, Patch, Prediction, PreparedCaption, Sequence, SequenceOptions, TokenLayout,
     attention::CaptionKeys,
     block::Block,
     embedders::{CaptionEmbedder, LabelEmbedder, PhaseEmbedder, TimestepEmbedder},
@@ -21,24 +21,6 @@ use crate::{
 
 /// Data is divided by 1 − t, but by no less than this, to become velocity (arXiv 2511.13720, appendix A).
 const LEAST_REST: f64 = 0.05;
-
-/// Caption features with their mask.
-#[derive(Debug, Clone)]
-pub struct Caption {
-    /// What the text encoder made of the tokens, `[B, T, C]`.
-    pub features: Tensor<3>,
-    /// 1 for a token, 0 for padding, `[B, T]`.
-    pub mask: Tensor<2>,
-}
-
-/// A caption, or a label, as every evaluation of a run meets it: what does not depend on x and t is made once.
-#[derive(Debug, Clone)]
-pub struct PreparedCaption {
-    /// Its part of the conditioning vector, `[B, E]`.
-    pub pooled: Tensor<2>,
-    /// For each block; a label has none.
-    pub keys: Vec<Option<CaptionKeys>>,
-}
 
 /// Where a modality that is not made of pictures enters and leaves the blocks.
 #[derive(Module, Debug)]

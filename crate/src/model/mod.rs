@@ -4,6 +4,7 @@
 
 pub mod attention;
 pub mod block;
+pub mod condition;
 pub mod config;
 pub mod embedders;
 pub mod feed_forward;
@@ -14,7 +15,8 @@ pub mod modulation;
 pub mod patches;
 pub mod sequence;
 
+pub use condition::{Caption, Condition, PreparedCaption};
 pub use config::{AudioPatch, FlagDitConfig, Patch, Prediction, Variant};
-pub use flag_dit::{Caption, FlagDit, PreparedCaption};
+pub use flag_dit::FlagDit;
 pub use layout::{LatentShape, TokenLayout};
 pub use sequence::{Sequence, SequenceOptions, TimeAware};

@@ -38,6 +38,7 @@ impl From<Settings> for Recorded {
         let request = Request {
             kind: settings.kind,
             prompt: settings.prompt,
+            class: settings.class,
             negative_prompt: settings.negative_prompt,
             width: pixels(settings.width),
             height: pixels(settings.height),

@@ -24,11 +24,12 @@ const SOLVERS: [&str; 5] = ["euler", "midpoint", "heun", "rk4", "dopri5"];
 pub(super) fn text(settings: &Settings) -> String {
     let Settings { prompt, negative_prompt, width, height, steps, guidance, solver, time_shift, seed, .. } = settings;
     let negative = if negative_prompt.is_empty() { String::new() } else { format!("{NEGATIVE}{negative_prompt}\n") };
+    let class = settings.class.map_or(String::new(), |class| format!("Class: {class}, "));
     let model = quote(&settings.model);
     let hash: String = settings.model_hash.chars().take(HASH_DIGITS).collect();
     format!(
         "{prompt}\n{negative}Steps: {steps}, Sampler: {solver}, CFG scale: {guidance}, Seed: {seed}, \
-         Size: {width}x{height}, Time shift: {time_shift}, Model: {model}, Model hash: {hash}, Version: flagdit {}",
+         Size: {width}x{height}, {class}Time shift: {time_shift}, Model: {model}, Model hash: {hash}, Version: flagdit {}",
         env!("CARGO_PKG_VERSION")
     )
 }
@@ -50,6 +51,7 @@ pub(super) fn parse(text: &str) -> Option<Recorded> {
     let (width, height) = value("Size").and_then(size).unzip();
     let solver = value("Sampler").map(str::to_lowercase).filter(|name| SOLVERS.contains(&name.as_str()));
     let request = Request {
+        class: value("Class").and_then(|class| class.parse().ok()),
         negative_prompt: negative,
         width,
         height,

@@ -166,6 +166,16 @@ fn webui_descriptions_are_written_and_read() {
 }
 
 #[test]
+fn a_class_is_written_and_read() {
+    let made = Settings { prompt: String::new(), negative_prompt: String::new(), class: Some(207), ..settings("") };
+    let text = parameters::text(&made);
+    assert!(text.starts_with("\nSteps: 20") && text.contains("Size: 8x4, Class: 207, Time shift"), "{text}");
+    assert_eq!(parameters::parse(&text).map(|recorded| recorded.request), Some(Recorded::from(made.clone()).request));
+    let picture = encode(&picture(), Format::Png, Some(&made)).unwrap();
+    assert_eq!(request_of(&picture, "x").map(|recorded| recorded.request.class), Ok(Some(207)));
+}
+
+#[test]
 fn damaged_pictures_are_refused_or_read_as_they_were() {
     let whole = png("ein 星");
     let expected = request_of(&whole, "x").unwrap();

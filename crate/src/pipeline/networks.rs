@@ -91,7 +91,9 @@ impl Networks {
         };
         let [encode, sample, decode] = plan.stages.map(|stage| stage.weights);
         let networks = Self::none();
-        networks.text.put(parts::text(reader, burn, &mut moved).await?, encode);
+        if manifest.components.text.is_some() {
+            networks.text.put(parts::text(reader, burn, &mut moved).await?, encode);
+        }
         networks.denoiser.put(parts::denoiser(reader, burn, &mut moved).await?, sample);
         networks.vae.put(parts::autoencoder(reader, burn, &mut moved).await?, decode);
         Ok(networks)

@@ -8,7 +8,7 @@ use super::Pipeline;
 use crate::{
     error::{Error, Result},
     modality::frames,
-    model::{Caption, FlagDit, LatentShape, PreparedCaption, Sequence, SequenceOptions, TimeAware},
+    model::{Condition, FlagDit, LatentShape, PreparedCaption, Sequence, SequenceOptions, TimeAware},
     plan::{Blueprint, Plan},
     progress::Settings,
     sampler::{
@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Run {
     denoiser: Rc<FlagDit>,
     sequence: Sequence,
-    /// Of the prompts, and of the negative prompt where guidance needs it.
+    /// Of the prompts, and of the negative prompt where guidance needs it; or of the class, and of none.
     caption: PreparedCaption,
     /// Rows of the batch.
     rows: usize,
@@ -89,27 +89,24 @@ impl Pipeline {
         Ok(Tensor::from_data(TensorData::new(values, shape), self.device.burn()))
     }
 
-    /// What the evaluations of this run share. `caption` has the rows of [`Self::encode`].
+    /// What the evaluations of this run share. `condition` has the rows of [`Self::encode`].
     pub(super) async fn run(
         &self,
         settings: &Settings,
         shape: LatentShape,
-        caption: Caption,
+        condition: Condition,
         plan: &Plan,
     ) -> Result<Run> {
         let denoiser = self.denoiser(plan).await?;
         let guidance = self.guidance(settings);
-        let prompts = caption.mask.dims()[0] - 1;
-        let caption = if guidance.needs_unconditional() {
-            caption
-        } else {
-            Caption { features: caption.features.narrow(0, 0, prompts), mask: caption.mask.narrow(0, 0, prompts) }
-        };
+        // The last row says what to lead away from.
+        let rows = condition.rows() - usize::from(!guidance.needs_unconditional());
+        let condition = condition.first(rows);
         let options = SequenceOptions { is_circle: settings.is_loop, ..self.extrapolation(settings, shape) };
         Ok(Run {
             sequence: denoiser.sequence(shape, options, self.device.burn()),
-            rows: caption.mask.dims()[0],
-            caption: denoiser.prepare(&caption),
+            rows,
+            caption: condition.prepare(&denoiser),
             denoiser,
             guidance,
             weights: self.weights(settings, shape)?,

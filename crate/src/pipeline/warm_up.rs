@@ -22,8 +22,8 @@ impl Pipeline {
     /// Those of [`Self::generate`]; `unsupported` where a GPU makes numbers that are none of weights whose hashes are
     /// right.
     pub async fn warm_up(&self, progress: &mut dyn FnMut(LoadProgress)) -> Result<()> {
-        let request =
-            Request { solver: Some(SolverKind::Euler.name().to_owned()), ..Request::new(Kind::Image, "a").steps(1) };
+        let example = self.blueprint.example(Kind::Image);
+        let request = Request { solver: Some(SolverKind::Euler.name().to_owned()), ..example.steps(1) };
         let mut report = |loaded| progress(LoadProgress { stage: LoadStage::Compile, loaded, total: Stage::COUNT });
         let mut events = pin!(self.generate(request));
         let mut begun = 0;

@@ -22,8 +22,8 @@ use crate::{
 pub struct Blueprint {
     manifest: Manifest,
     identity: String,
-    /// The text encoder.
-    pub text: LanguageModelConfig,
+    /// The text encoder; none where the denoiser knows labels ([`FlagDitConfig::num_classes`]).
+    pub text: Option<LanguageModelConfig>,
     /// The denoiser.
     pub denoiser: FlagDitConfig,
     /// The decoder of pictures.
@@ -48,16 +48,17 @@ impl Blueprint {
     ///
     /// `bad-model` if it is not that of a whole model, or its networks do not belong together.
     pub fn new(manifest: &Manifest, identity: &str) -> Result<Self> {
+        let denoiser = parts::denoiser_config(manifest)?;
         let blueprint = Self {
-            text: parts::text_config(manifest)?,
-            denoiser: parts::denoiser_config(manifest)?,
+            text: parts::conditioner(manifest, &denoiser)?,
+            denoiser,
             vae: parts::autoencoder_config(manifest)?,
             mel: parts::mel_config(manifest)?,
             manifest: manifest.clone(),
             identity: identity.to_owned(),
         };
         let sizes = manifest.sizes.get(Kind::Image.name());
-        parts::belong_together(&blueprint.text, &blueprint.denoiser, &blueprint.vae, sizes)?;
+        parts::belong_together(blueprint.text.as_ref(), &blueprint.denoiser, &blueprint.vae, sizes)?;
         Ok(blueprint)
     }
 
@@ -78,11 +79,13 @@ impl Blueprint {
     /// `bad-request` that names what the model cannot do.
     pub fn settings(&self, request: &Request) -> Result<Settings> {
         request.check()?;
+        self.check_subject(request)?;
         let (sampling, sizes) = self.of_kind(request.kind)?;
         let solver = request.solver.clone().unwrap_or_else(|| sampling.solver.clone());
         let mut settings = Settings {
             kind: request.kind,
             prompt: request.prompt.clone(),
+            class: request.class,
             negative_prompt: request.negative_prompt.clone(),
             width: 0,
             height: 0,
@@ -115,7 +118,36 @@ impl Blueprint {
             .into_iter()
             .next()
             .ok_or_else(|| Error::bad_model("sampling").expected("how something is sampled").found("nothing"))?;
-        self.settings(&Request::new(kind, "a"))
+        self.settings(&self.example(kind))
+    }
+
+    /// A request of this kind that the model can meet, for when it does not matter what is made.
+    pub fn example(&self, kind: Kind) -> Request {
+        match self.denoiser.num_classes {
+            Some(_) => Request::of_class(kind, 0),
+            None => Request::new(kind, "a"),
+        }
+    }
+
+    /// Refuses words where the model knows labels, labels where it knows words, and labels that it does not know.
+    fn check_subject(&self, request: &Request) -> Result<()> {
+        let name = &self.manifest.name;
+        let classes = |count: usize| format!("0 to {}", count - 1);
+        match (self.denoiser.num_classes, request.class) {
+            (None, None) => Ok(()),
+            (Some(count), Some(class)) if class < count => Ok(()),
+            (Some(count), Some(class)) => Err(Error::bad_request("class")
+                .expected(format!("{}, the classes of {name}", classes(count)))
+                .found(class.to_string())),
+            (Some(count), None) => Err(Error::bad_request("prompt")
+                .expected(format!("a class instead, {}", classes(count)))
+                .found("a text")
+                .remedy(format!("{name} knows classes, not words: ask for one of them, or open another model"))),
+            (None, Some(class)) => Err(Error::bad_request("class")
+                .expected("a prompt instead")
+                .found(class.to_string())
+                .remedy(format!("{name} makes what a text says: describe it, or open another model"))),
+        }
     }
 
     fn of_kind(&self, kind: Kind) -> Result<(&Sampling, &Sizes)> {

@@ -225,9 +225,9 @@ fn rows(settings: &Settings) -> u64 {
     settings.transitions.len() as u64 + ROWS
 }
 
-/// A layer of the text encoder: the stream, queries, keys, values and what comes of them, the scores, the hidden layer.
+/// A layer of the text encoder, if there is one: the stream, queries, keys, values and what comes of them, the scores, the hidden layer.
 fn encoding(blueprint: &Blueprint) -> u64 {
-    let config = &blueprint.text;
+    let Some(config) = &blueprint.text else { return 0 };
     let (tokens, width) = (CAPTION as u64, config.hidden_size as u64);
     let scores = 2 * config.num_attention_heads as u64 * tokens;
     ROWS * tokens * (6 * width + scores + 3 * config.intermediate_size as u64) * F32
@@ -241,8 +241,8 @@ fn sampling(blueprint: &Blueprint, settings: &Settings, shape: LatentShape) -> u
     let stream = 8 * rows * tokens * width * F32;
     let hidden = (rows * tokens * config.ffn_dim() as u64 * F32).min(HIDDEN_BYTES);
     let scores = (rows * config.n_heads as u64 * tokens * tokens * F32).min(SCORES_BYTES);
-    let caption =
-        2 * config.n_layers as u64 * rows * CAPTION as u64 * (config.kv_heads() * config.head_dim()) as u64 * F32;
+    let captions = blueprint.text.as_ref().map_or(0, |_| rows * CAPTION as u64);
+    let caption = 2 * config.n_layers as u64 * captions * (config.kv_heads() * config.head_dim()) as u64 * F32;
     stream + 3 * hidden + 3 * scores + caption
 }
 

@@ -39,6 +39,9 @@ pub struct Manifest {
     pub created_by: String,
     /// What it can make: `image`, ….
     pub modalities: Vec<String>,
+    /// What a request says what to make with.
+    #[serde(default, skip_serializing_if = "Conditioning::is_text")]
+    pub conditioning: Conditioning,
     /// Sizes by modality.
     pub sizes: BTreeMap<String, Sizes>,
     /// The networks.
@@ -52,6 +55,23 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
     /// The tensors by name.
     pub tensors: BTreeMap<String, TensorEntry>,
+}
+
+/// What a request says what to make with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conditioning {
+    /// A prompt, which the component `text` encodes.
+    #[default]
+    Text,
+    /// One of the classes that the denoiser's `num_classes` counts; there is no text encoder.
+    Labels,
+}
+
+impl Conditioning {
+    fn is_text(&self) -> bool {
+        *self == Self::Text
+    }
 }
 
 /// The sizes of what one modality makes: `[width, height]` in pixels; of sound `[frames]` of its spectrogram.

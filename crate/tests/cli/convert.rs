@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::harness::{Desk, FILE, USAGE};
+use crate::labels;
 
 pub fn fixture(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crate/tests/fixtures").join(path).display().to_string()
@@ -54,6 +55,32 @@ fn a_sentencepiece_vocabulary_is_as_good_as_a_tokenizer_json() {
     desk.run(&[&official(&source, "text", &vae)[..], &["--quant", "f32"]].concat()).succeeded();
     let ours = desk.read("model/text/tokenizer.json");
     assert!(serde_json::from_slice::<serde_json::Value>(&ours).is_ok_and(|json| json["model"]["type"] == "BPE"));
+}
+
+#[test]
+fn a_denoiser_of_labels_and_an_autoencoder_are_a_model_that_draws_classes() {
+    let desk = Desk::new();
+    labels::write(&desk.path(""), "next");
+    let vae = fixture("vae/vae");
+    desk.run(&["convert", "labels.safetensors", "-o", "model", "--config", "config.json", "--vae", &vae, "--quiet"])
+        .succeeded();
+    let inspected = desk.run(&["inspect", "model"]).succeeded().stdout;
+    assert!(inspected.lines().any(|line| line.starts_with("asked by") && line.ends_with("a class")), "{inspected}");
+    assert!(desk.run(&["inspect", "model", "--plan", "64x64"]).succeeded().stdout.contains("it fits"));
+    let rest = ["--model", "model", "--steps", "2", "--device", "cpu", "--quiet"];
+    let made = |file, class, more: &[&str]| {
+        desk.run(&[&["generate", "--class", class, "-o", file][..], &rest, more].concat()).succeeded();
+        desk.read(file)
+    };
+    let (first, other) = (made("a.png", "3", &["--seed", "7"]), made("b.png", "4", &["--seed", "7"]));
+    assert_ne!(first, other);
+    desk.run(&[&["generate", "--from", "a.png", "-o", "c.png"][..], &rest].concat()).succeeded();
+    assert_eq!(desk.read("c.png"), first);
+    assert!(desk.run(&["inspect", "a.png"]).succeeded().stdout.contains("class          3\n"));
+    let line = desk.refusal(USAGE, &[&["generate", "--class", "7", "-o", "x.png"][..], &rest].concat());
+    assert!(line.contains("0 to 6"), "{line}");
+    let line = desk.refusal(USAGE, &[&["generate", "a cat", "-o", "x.png"][..], &rest].concat());
+    assert!(line.contains("knows classes, not words"), "{line}");
 }
 
 /// Every case: what stands where the denoiser is expected, and what the refusal must name.

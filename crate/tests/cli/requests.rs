@@ -20,6 +20,9 @@ fn what_cannot_be_asked_for_is_refused() {
         (&["a star", "-o", "a.png", "--count", "0"], &["--count", "1 to 10000"]),
         (&["a star", "-o", "a.png", "--stepz", "4"], &["--stepz", "--steps"]),
         (&["a star"], &["--output"]),
+        (&["a star", "--class", "3", "-o", "a.png"], &["--class <N>", "cannot be used with"]),
+        (&["--class", "3", "-o", "a.png"], &["class: expected a prompt instead, found 3"]),
+        (&["--class", "-1", "-o", "a.png"], &["--class", "-1"]),
         (&["-o", "a.png"], &["PROMPT"]),
     ] {
         let line = desk.generate_refusal(USAGE, args);

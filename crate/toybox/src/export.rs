@@ -9,7 +9,7 @@ use flagdit::{
     text::language_model::LanguageModelConfig,
     weights::{
         Manifest, Writer,
-        manifest::{Component, Components, FORMAT, VERSION},
+        manifest::{Component, Components, Conditioning, FORMAT, VERSION},
         params::Params,
         recipe::{Quant, Rule, format_for},
     },
@@ -93,6 +93,7 @@ fn manifest(recipe: &Recipe, components: Components, rules: Vec<Rule>) -> Manife
         license: "MIT OR Apache-2.0".to_owned(),
         created_by: format!("flagdit {}", env!("CARGO_PKG_VERSION")),
         modalities: recipe.modalities.keys().map(|kind| kind.name().to_owned()).collect(),
+        conditioning: Conditioning::Text,
         sizes: modalities.iter().map(|(kind, modality)| (kind.clone(), modality.sizes.clone())).collect(),
         components,
         sampling: modalities.into_iter().map(|(kind, modality)| (kind, modality.sampling)).collect(),
