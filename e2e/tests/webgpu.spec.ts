@@ -178,7 +178,7 @@ test('measures the denoiser, and every kernel of it', async ({ page, served }) =
   expect(report.counted).toBeGreaterThanOrEqual(5);
   expect(report.deviceMemoryBytes).toBeGreaterThan(1 << 20);
   const kernels = report.kernels!;
-  expect(kernels.map(({ name }) => name)).toEqual(expect.arrayContaining(['attention.wgsl', 'qk_norm_rope.wgsl', 'quant_linear.wgsl']));
+  expect(kernels.map(({ name }) => name)).toEqual(expect.arrayContaining(['attention.wgsl', 'qk_norm_rope.wgsl', 'linear.wgsl']));
   expect(kernels.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
 });
 
