@@ -4,6 +4,7 @@
 mod ours;
 mod peers;
 mod readme;
+mod runs;
 mod table;
 
 use std::path::PathBuf;

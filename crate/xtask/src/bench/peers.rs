@@ -4,7 +4,6 @@
 //! `web/drive.mjs`. `make` leaves checkpoints with Lumina's names, which are converted, and PyTorch's output for given
 //! inputs, with which ours is compared before anything is timed.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{self, PathBuf};
 use std::process::Command;
@@ -13,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::ours::{Ours, Place, Work};
+use super::runs::{Best, Runs, Times};
 use super::{Args, readme, table};
 use crate::web;
 use crate::workspace::{self, Workspace};
@@ -22,8 +22,8 @@ use crate::workspace::{self, Workspace};
 const FORMATS: [(&str, &str); 2] = [("q4", "0.2"), ("f32", "1e-4")];
 /// Pixels that the autoencoder of Lumina makes of a latent one, along each side.
 const FACTOR: usize = 8;
-/// How far an output of about 1 may be off, which a product with 8-bit inputs is not.
-const WRONG: f64 = 0.1;
+/// What the peers call the times of their steps.
+const THEIRS: [&str; 2] = ["step_ms", "step_min_ms"];
 /// Builds of onnxruntime-web that are compared: the others fail or are slower (`cases.mjs variants`).
 const BUILDS: [&str; 2] = ["webgpu (jspi build)", "wasm 1 thread"];
 
@@ -36,6 +36,9 @@ pub enum Path {
 }
 
 impl Path {
+    /// In the order of the table.
+    pub const ALL: [Self; 3] = [Self::Native, Self::WebCpu, Self::WebGpu];
+
     fn place(self) -> Place {
         match self {
             Self::Native => Place::NativeCpu,
@@ -50,29 +53,6 @@ impl Path {
             Self::WebCpu => "browser, CPU",
             Self::WebGpu => "browser, WebGPU",
         }
-    }
-}
-
-/// Milliseconds a step of every run, by who ran it and in which format.
-#[derive(Default)]
-pub struct Runs(BTreeMap<(String, String), Vec<f64>>);
-
-impl Runs {
-    fn add(&mut self, who: &str, format: &str, ms: f64) {
-        println!("{who}, {format}: {ms:.1} ms a step");
-        self.0.entry((who.to_owned(), format.to_owned())).or_default().push(ms);
-    }
-
-    /// The medians: `{ who: { format: ms } }`.
-    fn medians(&self) -> Value {
-        let mut all = Map::new();
-        for ((who, format), runs) in &self.0 {
-            let mut runs = runs.clone();
-            runs.sort_by(f64::total_cmp);
-            let of_one = all.entry(who.clone()).or_insert_with(|| json!({}));
-            of_one[format] = json!(runs[runs.len() / 2]);
-        }
-        Value::Object(all)
     }
 }
 
@@ -191,7 +171,8 @@ impl Peers<'_> {
             println!("\n=== {model}: {}, round {round} of {rounds} ===", path.name());
             for (format, _) in FORMATS {
                 let report = self.ours.measure(&self.model(model, format), &work, path.place())?;
-                runs.add("flagdit", format, report["stepMs"].as_f64().context("no stepMs")?);
+                let times = Times::read(&report, ["stepMs", "leastStepMs"]);
+                runs.add("flagdit", format, times.with_context(|| format!("no times: {report}"))?);
                 adapter = report["adapter"]["name"].clone();
             }
             match path {
@@ -201,7 +182,7 @@ impl Peers<'_> {
             }
         }
         Ok(
-            json!({ "model": model, "path": path.name(), "tokens": config["tokens"], "adapter": adapter, "rounds": rounds, "ms": runs.medians() }),
+            json!({ "model": model, "path": path.name(), "tokens": config["tokens"], "adapter": adapter, "rounds": rounds, "ms": runs.summary() }),
         )
     }
 
@@ -212,7 +193,7 @@ impl Peers<'_> {
         let mut best = Best::default();
         for row in rows.as_array().into_iter().flatten().filter(|row| row["cfg"] == model) {
             let off = ["max_abs_vs_torch_dequantized", "max_abs_vs_torch"].map(|name| row[name].as_f64());
-            best.add(text(&row["peer"]), text(&row["model"]), row["step_ms"].as_f64(), off);
+            best.add(text(&row["peer"]), text(&row["model"]), Times::read(row, THEIRS), off);
         }
         best.tell(runs)
     }
@@ -236,7 +217,7 @@ impl Peers<'_> {
         for (case, result) in results.iter().map(|case| (case, &case["result"])) {
             let off = ["vs_torch_dequantized", "vs_torch_fp32"].map(|name| result[name]["max_abs"].as_f64());
             let name = format!("onnxruntime-web, {}", text(&case["note"]));
-            best.add(&name, text(&case["q"]["model"]), result["step_ms"].as_f64(), off);
+            best.add(&name, text(&case["q"]["model"]), Times::read(result, THEIRS), off);
         }
         best.tell(runs)
     }
@@ -247,53 +228,6 @@ impl Peers<'_> {
     }
 }
 
-/// Of several graphs of one format the fastest, as an expert would take it.
-#[derive(Default)]
-struct Best(BTreeMap<(String, &'static str), f64>);
-
-impl Best {
-    /// One graph of a peer: its time, and how far its output is off, from that of the weights that it has if that is known.
-    /// One that fails or is wrong counts for nothing.
-    fn add(&mut self, peer: &str, graph: &str, ms: Option<f64>, off: [Option<f64>; 2]) {
-        let is_right = off.into_iter().flatten().next().is_none_or(|off| off < WRONG);
-        let Some(ms) = ms.filter(|_| is_right) else {
-            return println!("{peer}, {graph}: fails or computes something else");
-        };
-        let format = if graph.contains("q4") { "q4" } else { "f32" };
-        let least = self.0.entry((peer.to_owned(), format)).or_insert(ms);
-        *least = least.min(ms);
-    }
-
-    fn tell(&self, runs: &mut Runs) -> Result<()> {
-        ensure!(!self.0.is_empty(), "no peer computed what PyTorch computed");
-        self.0.iter().for_each(|((peer, format), ms)| runs.add(peer, format, *ms));
-        Ok(())
-    }
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fastest_graph_counts_that_computes_the_right_thing() {
-        let mut best = Best::default();
-        best.add("ort", "plain.fp32", Some(9.0), [None, Some(1e-6)]);
-        best.add("ort", "fused.fp32", Some(7.0), [None, Some(1e-6)]);
-        best.add("ort", "mha.fp32", Some(1.0), [None, Some(3.0)]);
-        // 4 bits are far from the f32 weights, not from their own.
-        best.add("ort", "plain.q4", Some(5.0), [Some(1e-6), Some(0.4)]);
-        best.add("ort", "broken.q4", None, [None, None]);
-        let mut runs = Runs::default();
-        best.tell(&mut runs).unwrap();
-        best.add("ort", "plain.fp32", Some(3.0), [None, Some(1e-6)]);
-        best.tell(&mut runs).unwrap();
-        runs.add("ort", "f32", 8.0);
-        assert_eq!(runs.medians(), json!({ "ort": { "f32": 7.0, "q4": 5.0 } }));
-        assert!(Best::default().tell(&mut runs).is_err());
-    }
 }

@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::peers::Path;
+
 /// The name of our side in what was measured in turn.
 const OURS: &str = "flagdit";
 
@@ -43,7 +45,11 @@ pub fn peers(all: &Value) -> Result<String> {
         "| denoiser, batch 2 | against | ours, q4 | theirs, q4 | ratio | ours, f32 | theirs, f32 | ratio |\n\
                      |---|---|---|---|---|---|---|---|\n"
             .to_owned();
-    for turn in all.as_object().context("no results")?.values() {
+    let mut turns: Vec<&Value> = all.as_object().context("no results")?.values().collect();
+    turns.sort_by_key(|turn| {
+        (turn["tokens"].as_u64(), Path::ALL.map(Path::name).iter().position(|name| turn["path"] == *name))
+    });
+    for turn in turns {
         let times = turn["ms"].as_object().context("a result without times")?;
         let ours = &turn["ms"][OURS];
         for (peer, theirs) in times.iter().filter(|(who, _)| *who != OURS) {
@@ -57,10 +63,17 @@ pub fn peers(all: &Value) -> Result<String> {
     Ok(table)
 }
 
-/// Ours, theirs and the ratio.
+/// Ours, theirs and the ratio, of medians and of the shortest steps, which other programs disturb the least.
 fn pair(ours: &Value, theirs: &Value) -> [String; 3] {
-    let ratio = ours.as_f64().zip(theirs.as_f64()).map(|(ours, theirs)| format!("{:.2}", ours / theirs));
-    [milliseconds(ours), milliseconds(theirs), ratio.unwrap_or_else(|| "–".to_owned())]
+    let of = |times: &Value| Some([times[0].as_f64()?, times[1].as_f64()?]);
+    let nothing = || "–".to_owned();
+    let cell = |times: Option<[f64; 2]>| {
+        times.map_or_else(nothing, |[median, least]| format!("{} ms ({})", number(Some(median)), number(Some(least))))
+    };
+    let (ours, theirs) = (of(ours), of(theirs));
+    let ratio =
+        ours.zip(theirs).map(|(ours, theirs)| format!("{:.2} ({:.2})", ours[0] / theirs[0], ours[1] / theirs[1]));
+    [cell(ours), cell(theirs), ratio.unwrap_or_else(nothing)]
 }
 
 fn milliseconds(value: &Value) -> String {
@@ -89,12 +102,12 @@ mod tests {
     #[test]
     fn a_peer_without_a_format_has_no_ratio_there() {
         let turn = json!({ "model": "nano", "path": "native, CPU", "adapter": "a CPU", "tokens": 72,
-            "ms": { "flagdit": { "q4": 15.0, "f32": 16.0 }, "PyTorch": { "f32": 64.0 } } });
+            "ms": { "flagdit": { "q4": [15.0, 14.0], "f32": [16.0, 15.0] }, "PyTorch": { "f32": [64.0, 30.0] } } });
         let table = peers(&json!({ "a": turn })).unwrap();
         let row = table.lines().last().unwrap();
         assert_eq!(
             row,
-            "| nano, 72 tokens, native, CPU (a CPU) | PyTorch | 15.0 ms | – | – | 16.0 ms | 64.0 ms | 0.25 |"
+            "| nano, 72 tokens, native, CPU (a CPU) | PyTorch | 15.0 ms (14.0) | – | – | 16.0 ms (15.0) | 64.0 ms (30.0) | 0.25 (0.50) |"
         );
     }
 
