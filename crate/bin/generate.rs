@@ -12,7 +12,7 @@ use flagdit::device::{Device, Kind};
 use flagdit::error::{Error, ErrorKind, Result};
 use flagdit::output::{self, Recorded, files};
 use flagdit::pipeline::Pipeline;
-use flagdit::progress::{Event, Image, Output, Settings, Stage};
+use flagdit::progress::{Event, Image, LoadProgress, Output, Settings, Stage};
 use futures_util::Stream as _;
 use serde_json::json;
 
@@ -34,7 +34,9 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
             fs::create_dir_all(folder).map_err(|error| Error::file(folder.display(), &error))?;
         }
         for (index, job) in jobs.iter().enumerate() {
-            Run { index, job, has_metadata: !args.no_metadata, terminal }.make(&pipeline).await?;
+            Run { index, job, has_metadata: !args.no_metadata, terminal, is_loading: Cell::new(false) }
+                .make(&pipeline)
+                .await?;
         }
         Ok(())
     })
@@ -92,6 +94,8 @@ struct Run<'a> {
     job: &'a Job,
     has_metadata: bool,
     terminal: &'a Terminal,
+    /// Whether a network is on its way to the device.
+    is_loading: Cell<bool>,
 }
 
 impl Run<'_> {
@@ -131,6 +135,13 @@ impl Run<'_> {
                 }
                 terminal.event(&json!({ "type": "stage", "index": index, "stage": stage }))
             }
+            Event::Load(LoadProgress { loaded, total, .. }) => {
+                if !self.is_loading.replace(loaded < total) {
+                    progress.begin_of(format!("{file}: loading"), *total, Unit::Bytes);
+                }
+                progress.update(*loaded, *total);
+                terminal.event(&json!({ "type": "load", "index": index, "loaded": loaded, "total": total }))
+            }
             Event::Step { step, steps } => {
                 if *step == 1 {
                     progress.begin_of(format!("{file}: sampling"), *steps as u64, Unit::Steps);
@@ -149,7 +160,7 @@ impl Run<'_> {
     }
 
     fn keep(&self, output: &Output, seconds: f64) -> Result<()> {
-        let Self { index, job, has_metadata, terminal } = self;
+        let Self { index, job, has_metadata, terminal, .. } = self;
         let Output { settings, timings, .. } = output;
         files::save(output, &job.path, job.format, *has_metadata)?;
         let file = job.path.display();

@@ -61,6 +61,13 @@ impl ByteSource for Interruptible {
         }
     }
 
+    fn read_into<'a>(&'a self, path: &'a str, offset: u64, bytes: &'a mut [u8]) -> LocalFuture<'a, Result<()>> {
+        match interrupt::check() {
+            Ok(()) => self.0.read_into(path, offset, bytes),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
     fn name(&self) -> String {
         self.0.name()
     }

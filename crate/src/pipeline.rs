@@ -1,6 +1,6 @@
 //! A prompt's way to pictures and sound. The verbs of [`Pipeline::generate`] stand in the order in which they run.
 
-use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
+use std::{cell::RefCell, rc::Rc};
 
 use async_stream::try_stream;
 use burn::tensor::Tensor;
@@ -15,8 +15,8 @@ use crate::{
     model::Caption,
     parts,
     plan::{Blueprint, Plan},
-    progress::{Event, LoadProgress, Output, Settings, Stage, Timings},
-    request::Request,
+    progress::{Event, LoadProgress, Output, Settings, Stage, Timings, pause},
+    request::{Kind, Request},
     sampler::{
         Tolerance, ensure_finite,
         solver::{Solver, SolverKind},
@@ -170,6 +170,11 @@ impl Pipeline {
 
             yield Event::Stage(Stage::Encode);
             let start = Instant::now();
+            if self.needs_encoder(&settings)? {
+                for await event in self.loading(Stage::Encode, &plan) {
+                    yield event?;
+                }
+            }
             let (condition, cut) = self.encode(&settings, &plan).await?;
             for warning in cut {
                 yield Event::Warning(warning);
@@ -178,6 +183,13 @@ impl Pipeline {
 
             yield Event::Stage(Stage::Sample);
             let start = Instant::now();
+            for await event in self.loading(Stage::Sample, &plan) {
+                yield event?;
+            }
+            let can_preview = plan.can_preview() || settings.kind == Kind::Audio;
+            if request.preview_every > 0 && !can_preview {
+                yield Event::Warning("no previews: the decoder does not fit beside the denoiser".to_owned());
+            }
             let shape = self.blueprint.shape(&settings)?;
             let noise = match noise {
                 Some(values) => self.given_noise(shape, values)?,
@@ -199,7 +211,8 @@ impl Pipeline {
                 // Reading one number back keeps the device from running ahead, so that a dropped stream stops it.
                 ensure_finite(x, t).await?;
                 yield Event::Step { step: step + 1, steps: settings.steps };
-                if request.preview_every > 0 && (step + 1) % request.preview_every == 0 && step + 1 < settings.steps {
+                let is_due = request.preview_every > 0 && (step + 1) % request.preview_every == 0;
+                if is_due && can_preview && step + 1 < settings.steps {
                     let last = seen.take();
                     if let Some((x, v, t)) = last {
                         yield Event::Preview(self.pictures(x + v * (1.0 - t), &settings, &plan).await?);
@@ -211,26 +224,17 @@ impl Pipeline {
 
             yield Event::Stage(Stage::Decode);
             let start = Instant::now();
+            if settings.kind != Kind::Audio {
+                for await event in self.loading(Stage::Decode, &plan) {
+                    yield event?;
+                }
+            }
             let frames = self.pictures(solver.x().clone(), &settings, &plan).await?;
             let waveform = self.waveform(solver.x().clone(), &settings).await?;
             timings.decode_ms = milliseconds(start);
             yield Event::Done(Box::new(Output { kind: settings.kind, frames, waveform, settings, timings }));
         }
     }
-}
-
-/// Lets the caller look up once before every evaluation: dopri5 may need thousands for one step.
-pub(crate) async fn pause() {
-    let mut is_over = false;
-    poll_fn(|context| {
-        if is_over {
-            return Poll::Ready(());
-        }
-        is_over = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await
 }
 
 fn milliseconds(start: Instant) -> f64 {

@@ -1,5 +1,7 @@
 //! The events of a generation: one stream that every face consumes.
 
+use std::{future::poll_fn, task::Poll};
+
 use serde::{Deserialize, Serialize};
 
 use crate::request::{Kind, Transition};
@@ -152,11 +154,28 @@ pub struct Settings {
     pub model_hash: String,
 }
 
+/// Lets whoever polls look up once: for progress to be told, and for an end to be asked for.
+pub async fn pause() {
+    let mut is_over = false;
+    poll_fn(|context| {
+        if is_over {
+            return Poll::Ready(());
+        }
+        is_over = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A stage begins.
     Stage(Stage),
+    /// How far the network of the stage is on its way to the device, where it was not there: networks that do not fit
+    /// together come one after the other.
+    Load(LoadProgress),
     /// Something that the caller should know and that is no failure (a prompt that was cut).
     Warning(String),
     /// `step` of `steps` solver intervals are done.

@@ -277,6 +277,10 @@ enum Message<'a> {
     Stage {
         stage: crate::progress::Stage,
     },
+    Load {
+        loaded: u64,
+        total: u64,
+    },
     Warning {
         message: String,
     },
@@ -308,6 +312,7 @@ struct Stats {
 fn message(event: Event, shader_launches: u64) -> std::result::Result<JsValue, JsValue> {
     match event {
         Event::Stage(stage) => json(&Message::Stage { stage }),
+        Event::Load(LoadProgress { loaded, total, .. }) => json(&Message::Load { loaded, total }),
         Event::Warning(message) => json(&Message::Warning { message }),
         Event::Step { step, steps } => json(&Message::Step { step, steps }),
         Event::Preview(frames) => {

@@ -90,6 +90,10 @@ async function follow(event: GenerateEvent, start: number): Promise<void> {
     case 'stage':
       tell.status({ encode: 'Reading the prompt …', sample: 'Sampling …', decode: 'Decoding …' }[event.stage]);
       break;
+    case 'load':
+      tell.progress(event.loaded, event.total);
+      tell.count(`Loading: ${megabytes(event.loaded)} of ${megabytes(event.total)}`);
+      break;
     case 'warning':
       tell.warning(event.message);
       break;

@@ -57,6 +57,8 @@ export type Output = ImageOutput | VideoOutput | ViewsOutput | AudioOutput;
 /** What happens while generating; the last one is `done`. */
 export type GenerateEvent =
   | { type: 'stage'; stage: 'encode' | 'sample' | 'decode' }
+  /** Bytes of the stage's network that are on the device, where it was not there: some come one after the other. */
+  | { type: 'load'; loaded: number; total: number }
   | { type: 'warning'; message: string }
   | { type: 'step'; step: number; steps: number }
   /** What would come out if sampling stopped now (of sound the spectrogram); `image` is the first of the frames. */

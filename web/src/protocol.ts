@@ -138,6 +138,8 @@ export interface EngineDone {
 /** An event of the engine. */
 export type EngineEvent =
   | { type: 'stage'; stage: 'encode' | 'sample' | 'decode' }
+  /** Bytes of the stage's network that are on the device, where it was not there: some come one after the other. */
+  | { type: 'load'; loaded: number; total: number }
   | { type: 'warning'; message: string }
   | { type: 'step'; step: number; steps: number }
   | { type: 'preview'; frames: Picture[] }

@@ -79,7 +79,7 @@ async fn run(pipeline: &Pipeline, request: &Request, progress: &mut dyn FnMut(us
             Event::Done(output) => {
                 return Ok(Run { settings: output.settings, step_ms, whole_ms: milliseconds(start) });
             }
-            Event::Stage(_) | Event::Warning(_) | Event::Preview(_) => {}
+            Event::Load(_) | Event::Stage(_) | Event::Warning(_) | Event::Preview(_) => {}
         }
     }
     Err(Error::bad_model("the pipeline").expected("an output").found("none"))

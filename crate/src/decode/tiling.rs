@@ -29,8 +29,14 @@ mod tests;
 mod window;
 
 use statistics::{Correction, Sum, distance};
-use tail::Tail;
+use tail::{Extent, Tail};
 use window::{Tile, Window};
+
+/// Bytes of the largest tensor with which a latent of this size is decoded at once, behind the first stage's resnets.
+/// `widths` and `resnets` are the stages', the lowest resolution first.
+pub(super) fn largest(widths: Vec<usize>, resnets: &[usize], height: usize, width: usize) -> usize {
+    Extent::new(widths, resnets).bytes(Window::whole(height, width))
+}
 
 /// Tiles of the sample along each axis: many small ones show more of a picture than a few large ones.
 const SAMPLE: usize = 4;
@@ -52,7 +58,7 @@ pub(super) async fn decode(
 ) -> Result<Tensor<4>> {
     let [batch, _, height, width] = latent.dims();
     let tail = Tail::new(decoder);
-    if tail.bytes(Window::whole(height, width)).saturating_mul(batch) <= most_bytes {
+    if tail.extent.bytes(Window::whole(height, width)).saturating_mul(batch) <= most_bytes {
         return Ok(decoder.forward(latent));
     }
     let mut pictures = Vec::with_capacity(batch);
@@ -79,7 +85,7 @@ impl<'a> Tiling<'a> {
         let margin = tail.margin();
         let tiles = |side: usize| window::tiles(height, width, side, margin);
         let sample = |side: usize| window::sample(height, width, side, margin, SAMPLE);
-        let fits = |tile: &Tile, count: usize| count * tail.bytes(tile.window) <= most_bytes;
+        let fits = |tile: &Tile, count: usize| count * tail.extent.bytes(tile.window) <= most_bytes;
         let sides = || (1..=height.max(width)).rev();
         let of_tiles = sides().find(|&side| tiles(side).iter().flatten().all(|tile| fits(tile, 1)));
         let of_sample = sides().find(|&side| fits(&sample(side)[0], sample(side).len()));

@@ -57,11 +57,11 @@ impl VaeConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
-    /// Bytes of the decoder's largest layer for a picture of this size: the channels of the second resolution, brought up
-    /// to the first.
+    /// Bytes of the largest tensor of the decoder above the latent's resolution, for a picture of this size.
     pub fn largest(&self, height: usize, width: usize) -> u64 {
-        let channels = self.block_out_channels.iter().take(2).copied().max().unwrap_or(0);
-        (channels * height * width * size_of::<f32>()) as u64
+        let widths: Vec<usize> = self.block_out_channels.iter().rev().copied().collect();
+        let resnets = vec![self.layers_per_block + 1; widths.len()];
+        tiling::largest(widths, &resnets, height / self.factor(), width / self.factor()) as u64
     }
 
     /// Refuses what cannot be built, before anything is allocated for it.

@@ -35,6 +35,15 @@ impl Pipeline {
         Ok((Condition::Caption(caption), warnings))
     }
 
+    /// Whether [`Self::encode`] will ask the text encoder.
+    pub(super) fn needs_encoder(&self, settings: &Settings) -> Result<bool> {
+        if self.labels(settings).is_some() {
+            return Ok(false);
+        }
+        let (prompts, _) = self.prompts(settings)?;
+        Ok(self.encoded.borrow().as_ref().is_none_or(|(of, _)| *of != prompts))
+    }
+
     /// Rows of the conditioning, and tokens of the longest caption among them.
     pub(super) fn condition_extent(&self, settings: &Settings) -> Result<(usize, usize)> {
         if let Some(labels) = self.labels(settings) {

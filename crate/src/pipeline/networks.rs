@@ -2,8 +2,14 @@
 
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
+    pin::pin,
     rc::Rc,
+    task::Poll,
 };
+
+use async_stream::try_stream;
+use futures_core::Stream;
 
 use super::Pipeline;
 use crate::{
@@ -13,7 +19,7 @@ use crate::{
     model::FlagDit,
     parts,
     plan::Plan,
-    progress::{LoadProgress, LoadStage, Stage},
+    progress::{Event, LoadProgress, LoadStage, Stage},
     text::{embeddings::TABLE, language_model::LanguageModel},
     weights::Reader,
 };
@@ -79,10 +85,9 @@ impl Networks {
         plan: &Plan,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self> {
-        let (manifest, burn) = (reader.manifest(), device.burn());
-        let in_files = manifest.files.iter().map(|file| file.bytes).sum();
-        let moves = |name: &&String| name.as_str() != TABLE; // Its rows are read when a prompt asks for them.
-        let in_tensors = manifest.tensors.keys().filter(moves).map(|name| reader.bytes(name)).sum();
+        let burn = device.burn();
+        let names = || reader.manifest().tensors.keys().map(String::as_str).filter(|name| *name != TABLE);
+        let (in_files, in_tensors) = (reader.verified_with(names()), names().map(|name| reader.bytes(name)).sum());
         let mut uploaded = 0;
         let mut moved = |bytes| {
             uploaded += bytes;
@@ -91,7 +96,7 @@ impl Networks {
         };
         let [encode, sample, decode] = plan.stages.map(|stage| stage.weights);
         let networks = Self::none();
-        if manifest.components.text.is_some() {
+        if reader.manifest().components.text.is_some() {
             networks.text.put(parts::text(reader, burn, &mut moved).await?, encode);
         }
         networks.denoiser.put(parts::denoiser(reader, burn, &mut moved).await?, sample);
@@ -103,20 +108,71 @@ impl Networks {
 impl Pipeline {
     /// The text encoder; it is loaded if it is not, in the place of others if it needs that. So for the others.
     pub(super) async fn text(&self, plan: &Plan) -> Result<Rc<LanguageModel>> {
+        self.text_with(plan, &mut |_| {}).await
+    }
+
+    /// [`Self::text`], and `moved` is told the bytes of every tensor. So for the others.
+    async fn text_with(&self, plan: &Plan, moved: &mut dyn FnMut(u64)) -> Result<Rc<LanguageModel>> {
         let bytes = self.make_room(plan, Stage::Encode);
-        self.networks.text.get_or(bytes, parts::text(&self.reader, self.device.burn(), &mut |_| {})).await
+        self.networks.text.get_or(bytes, parts::text(&self.reader, self.device.burn(), moved)).await
     }
 
     /// The denoiser.
     pub(super) async fn denoiser(&self, plan: &Plan) -> Result<Rc<FlagDit>> {
+        self.denoiser_with(plan, &mut |_| {}).await
+    }
+
+    async fn denoiser_with(&self, plan: &Plan, moved: &mut dyn FnMut(u64)) -> Result<Rc<FlagDit>> {
         let bytes = self.make_room(plan, Stage::Sample);
-        self.networks.denoiser.get_or(bytes, parts::denoiser(&self.reader, self.device.burn(), &mut |_| {})).await
+        self.networks.denoiser.get_or(bytes, parts::denoiser(&self.reader, self.device.burn(), moved)).await
     }
 
     /// The decoder of pictures.
     pub(super) async fn vae(&self, plan: &Plan) -> Result<Rc<AutoencoderKl>> {
+        self.vae_with(plan, &mut |_| {}).await
+    }
+
+    async fn vae_with(&self, plan: &Plan, moved: &mut dyn FnMut(u64)) -> Result<Rc<AutoencoderKl>> {
         let bytes = self.make_room(plan, Stage::Decode);
-        self.networks.vae.get_or(bytes, parts::autoencoder(&self.reader, self.device.burn(), &mut |_| {})).await
+        self.networks.vae.get_or(bytes, parts::autoencoder(&self.reader, self.device.burn(), moved)).await
+    }
+
+    /// Brings the network of a stage to the device if it is not there, and tells how far that is.
+    pub(super) fn loading<'a>(&'a self, stage: Stage, plan: &'a Plan) -> impl Stream<Item = Result<Event>> + 'a {
+        try_stream! {
+            let component = match stage {
+                Stage::Encode => parts::TEXT,
+                Stage::Sample => parts::DENOISER,
+                Stage::Decode => parts::IMAGE_DECODER,
+            };
+            let names = self.reader.names_of(component).filter(|name| *name != TABLE);
+            let total = names.map(|name| self.reader.bytes(name)).sum();
+            let (loaded, told) = (Cell::new(0), Cell::new(0));
+            let mut moved = |bytes| loaded.set(loaded.get() + bytes);
+            let mut load = pin!(async {
+                match stage {
+                    Stage::Encode => self.text_with(plan, &mut moved).await.map(drop),
+                    Stage::Sample => self.denoiser_with(plan, &mut moved).await.map(drop),
+                    Stage::Decode => self.vae_with(plan, &mut moved).await.map(drop),
+                }
+            });
+            loop {
+                let state = poll_fn(|context| match load.as_mut().poll(context) {
+                    Poll::Ready(done) => Poll::Ready(Some(done)),
+                    Poll::Pending if loaded.get() > told.get() => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                });
+                let state = state.await;
+                if loaded.get() > told.get() {
+                    told.set(loaded.get());
+                    yield Event::Load(LoadProgress { stage: LoadStage::Upload, loaded: loaded.get(), total });
+                }
+                if let Some(done) = state {
+                    done?;
+                    break;
+                }
+            }
+        }
     }
 
     /// Frees the networks of other stages until this one fits with what it works with, those first that are cheapest to

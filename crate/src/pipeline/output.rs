@@ -2,14 +2,14 @@
 
 use burn::tensor::Tensor;
 
-use super::{Pipeline, pause};
+use super::Pipeline;
 use crate::{
     decode::{griffin_lim::GriffinLim, mel::MelConfig},
     error::{Error, Result},
     modality::{audio, frames, image},
     output::spectrogram,
     plan::{Blueprint, Plan},
-    progress::{Image, Settings, Waveform},
+    progress::{Image, Settings, Waveform, pause},
     request::Kind,
 };
 

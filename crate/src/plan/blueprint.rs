@@ -1,5 +1,6 @@
 //! A model without its weights: a request with the manifest's defaults filled in, checked against what the model can do.
 
+use super::sampling;
 use crate::{
     decode::{mel::MelConfig, vae::VaeConfig},
     error::{Error, Result},
@@ -15,6 +16,9 @@ use crate::{
         manifest::{Frames, Manifest, Sampling, Sizes},
     },
 };
+
+/// More frames than this are not counted.
+const MOST: usize = 1 << 24;
 
 /// A model without its weights: what its manifest says, understood and checked. It knows what a request asks for before
 /// anything is downloaded or loaded.
@@ -170,7 +174,8 @@ impl Blueprint {
         (settings.width, settings.height) = image::size(sizes, request.width, request.height)?;
         let factor = self.vae.factor();
         let (height, width) = (settings.height / factor, settings.width / factor);
-        let memory = |frames| self.memory(settings, LatentShape::Frames { frames, height, width });
+        let memory =
+            |frames: usize| sampling(self, settings, LatentShape::Frames { frames: frames.min(MOST), height, width });
         let counts = sizes.frames.unwrap_or(Frames { native: 1, max: 1, fps: None });
         match request.kind {
             Kind::Video => {
@@ -185,18 +190,6 @@ impl Blueprint {
         Ok(())
     }
 
-    /// About how many bytes an evaluation needs: the scores of all heads and what becomes of them, and a few copies of
-    /// the tokens.
-    fn memory(&self, settings: &Settings, shape: LatentShape) -> f64 {
-        const SCORES: f64 = 2.0;
-        const COPIES: f64 = 12.0;
-        let config = &self.denoiser;
-        let tokens = config.layout(shape).tokens() as f64;
-        let rows = (settings.transitions.len() + 2) as f64;
-        let scores = SCORES * config.n_heads as f64 * tokens * tokens;
-        rows * size_of::<f32>() as f64 * (scores + COPIES * tokens * config.dim as f64)
-    }
-
     /// How long the sound is that these settings ask for.
     ///
     /// # Errors
@@ -205,7 +198,9 @@ impl Blueprint {
     pub fn sound_length(&self, settings: &Settings) -> Result<audio::Length> {
         let (_, sizes) = self.of_kind(Kind::Audio)?;
         let mel = self.mel()?;
-        audio::length(sizes, mel, settings.seconds, |frames| self.memory(settings, LatentShape::Spectrogram { frames }))
+        audio::length(sizes, mel, settings.seconds, |frames| {
+            sampling(self, settings, LatentShape::Spectrogram { frames: frames.min(MOST) })
+        })
     }
 
     /// The spectrograms of its sound.

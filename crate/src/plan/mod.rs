@@ -93,7 +93,7 @@ impl Plan {
             StagePlan {
                 stage: Stage::Sample,
                 weights: weights.of(DENOISER),
-                working: sampling(blueprint, settings, shape),
+                working: sampling(blueprint, settings, shape) as u64,
             },
             StagePlan {
                 stage: Stage::Decode,
@@ -117,6 +117,13 @@ impl Plan {
         };
         plan.obstacles = plan.find_obstacles();
         Ok(plan)
+    }
+
+    /// Whether the decoder of pictures fits beside the denoiser while that is at work.
+    pub fn can_preview(&self) -> bool {
+        let [_, sample, decode] = self.stages;
+        let both = sample.weights + decode.weights + sample.working.max(decode.working);
+        self.stays_loaded || both <= self.capacity.memory
     }
 
     fn find_obstacles(&self) -> Vec<String> {
@@ -235,15 +242,18 @@ fn encoding(blueprint: &Blueprint) -> u64 {
 
 /// A block of the denoiser: the stream, its normed copy, queries, keys, values and what comes of them; scores and the
 /// hidden layer, of which no more than a piece is held at once; and the caption's keys and values of all blocks.
-fn sampling(blueprint: &Blueprint, settings: &Settings, shape: LatentShape) -> u64 {
+///
+/// Bytes, as f64: what is asked for may be far more than there can be.
+fn sampling(blueprint: &Blueprint, settings: &Settings, shape: LatentShape) -> f64 {
     let config = &blueprint.denoiser;
-    let (rows, tokens, width) = (rows(settings), config.layout(shape).tokens() as u64, config.dim as u64);
-    let stream = 8 * rows * tokens * width * F32;
-    let hidden = (rows * tokens * config.ffn_dim() as u64 * F32).min(HIDDEN_BYTES);
-    let scores = (rows * config.n_heads as u64 * tokens * tokens * F32).min(SCORES_BYTES);
-    let captions = blueprint.text.as_ref().map_or(0, |_| rows * CAPTION as u64);
-    let caption = 2 * config.n_layers as u64 * captions * (config.kv_heads() * config.head_dim()) as u64 * F32;
-    stream + 3 * hidden + 3 * scores + caption
+    let numbers = |count: usize| count as f64 * F32 as f64;
+    let (rows, tokens) = (rows(settings) as f64, config.layout(shape).tokens() as f64);
+    let stream = 8.0 * rows * tokens * numbers(config.dim);
+    let hidden = (rows * tokens * numbers(config.ffn_dim())).min(HIDDEN_BYTES as f64);
+    let scores = (rows * tokens * tokens * numbers(config.n_heads)).min(SCORES_BYTES as f64);
+    let captions = blueprint.text.as_ref().map_or(0.0, |_| rows * CAPTION as f64);
+    let caption = 2.0 * captions * numbers(config.n_layers * config.kv_heads() * config.head_dim());
+    stream + 3.0 * hidden + 3.0 * scores + caption
 }
 
 /// The decoder, frame by frame: a few copies of its largest layer, or of a tile's beside what works at the latent's

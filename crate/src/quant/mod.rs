@@ -3,8 +3,9 @@
 //! Rows are output features, and blocks of [`BLOCK`] values run along the input features. A value is
 //! `scale · (code − 8)` in `q4b32`, `scale · code + min` in `q4ab32`, `scale · code` with a signed code in `q8b32`.
 //! [`Layout`] counts words, [`encode()`] chooses scales (`fit.rs` does the least squares), [`decode()`] is the
-//! reference which every GPU kernel is compared with.
+//! reference which every GPU kernel is compared with, and [`decode_columns()`] its quick twin for the CPU.
 
+mod columns;
 mod decode;
 mod encode;
 mod fit;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+pub use columns::decode_columns;
 pub use decode::decode;
 pub use encode::{Encoded, encode};
 pub use layout::Layout;

@@ -9,6 +9,8 @@ mod check;
 #[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;
 mod digest;
+#[cfg(feature = "engine")]
+mod expand;
 pub mod header;
 #[cfg(feature = "engine")]
 mod init;

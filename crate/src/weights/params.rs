@@ -12,10 +12,13 @@ use burn::{
     tensor::{Device, Shape, Tensor, TensorData},
 };
 
+use super::expand::{Expanded, Expander, Order};
 use crate::{
     error::{Error, Result},
     kernels::{self, QuantMatrix},
-    weights::{DenseTensor, RawData, RawTensor, Reader},
+    progress::pause,
+    quant::Encoded,
+    weights::{RawData, RawTensor, Reader},
 };
 
 pub use super::init::Init;
@@ -44,6 +47,8 @@ pub struct Listed {
 #[allow(clippy::large_enum_variant, reason = "there are a few hundred, and each holds megabytes")]
 enum Loaded {
     Dense(Vec<usize>, Tensor<1>),
+    /// A matrix of this shape, column after column.
+    Columns([usize; 2], Tensor<1>),
     Quantized(QuantMatrix),
 }
 
@@ -51,15 +56,21 @@ impl Loaded {
     fn shape(&self) -> Vec<usize> {
         match self {
             Self::Dense(shape, _) => shape.clone(),
+            Self::Columns(shape, _) => shape.to_vec(),
             Self::Quantized(matrix) => matrix.shape().to_vec(),
         }
     }
 
-    /// Its values, flat.
-    fn values(self) -> Tensor<1> {
+    /// As a parameter of its shape; values that lie row after row are arranged.
+    fn into_tensor<const D: usize>(self, shape: [usize; D], arrange: fn(Tensor<D>) -> Tensor<D>) -> Tensor<D> {
         match self {
-            Self::Dense(_, values) => values,
-            Self::Quantized(matrix) => matrix.dequantize().reshape([matrix.shape().iter().product::<usize>()]), // [all]
+            Self::Dense(_, values) => arrange(values.reshape(shape)),
+            Self::Quantized(matrix) => arrange(matrix.dequantize().reshape(shape)),
+            // The axes in reverse, as they lie, and back: nothing is copied. It has two, as the shape says.
+            Self::Columns(_, values) => {
+                let reversed: [usize; D] = std::array::from_fn(|axis| shape[D - 1 - axis]);
+                values.reshape(reversed).permute(std::array::from_fn::<_, D, _>(|axis| (D - 1 - axis) as isize))
+            }
         }
     }
 }
@@ -123,8 +134,8 @@ impl Params {
         params
     }
 
-    /// The parameters of a model's component, one after the other onto the device; the component's name and the dot
-    /// after it are taken off their names. `moved` is told the bytes of each in its file.
+    /// The parameters of a model's component, one after the other onto the device, in the order of the files; the
+    /// component's name and the dot after it are taken off their names. `moved` is told the bytes of each in its file.
     ///
     /// # Errors
     ///
@@ -146,20 +157,44 @@ impl Params {
         moved: &mut dyn FnMut(u64),
     ) -> Result<Self> {
         let mut params = Self::with(Source::Loaded(BTreeMap::new()), device);
-        for name in reader.names_of(component).filter(|name| !left_out.contains(name)) {
-            let short = name[component.len() + 1..].to_owned();
-            match reader.format(name) {
-                Some(format) if QuantMatrix::takes(format) && kernels::run_on(device) => {
-                    params.put(short, Loaded::Quantized(quantized(reader, name, device).await?));
+        let (prefix, on_gpu) = (component.len() + 1, kernels::run_on(device));
+        let mut expander = Expander::new();
+        for name in reader.names_in_order(component).into_iter().filter(|name| !left_out.contains(name)) {
+            let raw = reader.raw(name).await?;
+            match &raw.data {
+                RawData::Quantized(encoded) if on_gpu && QuantMatrix::takes(raw.format) => {
+                    params.put(name[prefix..].to_owned(), Loaded::Quantized(uploaded(name, &raw, encoded, device)?));
+                    moved(reader.bytes(name));
                 }
-                _ => {
-                    let DenseTensor { shape, values } = reader.tensor(name).await?;
-                    params.insert(short, shape, values);
-                }
+                // The CPU's product reads a matrix by columns.
+                _ if raw.shape.len() == 2 && !on_gpu => expander.give(name, raw, Order::Columns),
+                _ => expander.give(name, raw, Order::Rows),
             }
-            moved(reader.bytes(name));
+            pause().await;
+            while expander.is_full()
+                && let Some(expanded) = expander.take()
+            {
+                moved(reader.bytes(&params.insert_expanded(prefix, expanded?)));
+            }
+        }
+        while let Some(expanded) = expander.take() {
+            pause().await;
+            moved(reader.bytes(&params.insert_expanded(prefix, expanded?)));
         }
         Ok(params)
+    }
+
+    /// Moves a tensor to the device, without the beginning of its name. Its whole name.
+    fn insert_expanded(&mut self, prefix: usize, Expanded { name, shape, order, values }: Expanded) -> String {
+        let short = name[prefix..].to_owned();
+        match (order, &shape[..]) {
+            (Order::Columns, &[rows, cols]) => {
+                let values = Tensor::from_data(TensorData::new(values, [rows * cols]), &self.device);
+                self.put(short, Loaded::Columns([rows, cols], values));
+            }
+            _ => self.insert(short, shape, values),
+        }
+        name
     }
 
     /// Moves one more parameter to the device.
@@ -232,7 +267,7 @@ impl Params {
         };
         match (found, values.flatten()) {
             (Some(found), Some(values)) if found == shape => {
-                return Param::from_tensor(arrange(values.values().reshape(shape)));
+                return Param::from_tensor(values.into_tensor(shape, arrange));
             }
             (Some(found), None) if found == shape => {}
             (Some(found), _) => store.misshapen.push(format!("{name} {found:?} instead of {shape:?}")),
@@ -281,13 +316,9 @@ impl Params {
 }
 
 /// The matrix `name`, codes as they are, on the device.
-async fn quantized(reader: &Reader, name: &str, device: &Device) -> Result<QuantMatrix> {
-    let RawTensor { shape, format, data } = reader.raw(name).await?;
-    let RawData::Quantized(encoded) = data else {
-        return Err(Error::bad_model(format!("tensor {name}")).expected("codes").found(format.name()));
-    };
-    let cols = shape.iter().skip(1).product();
-    QuantMatrix::upload(&encoded, shape[0], cols, format, device)
+fn uploaded(name: &str, raw: &RawTensor, encoded: &Encoded, device: &Device) -> Result<QuantMatrix> {
+    let cols = raw.shape.iter().skip(1).product();
+    QuantMatrix::upload(encoded, raw.shape[0], cols, raw.format, device)
         .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))
 }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 
+use bytemuck::Pod;
 use half::f16;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +19,9 @@ use crate::weights::{MANIFEST, check, identity};
 
 /// How much of a shard is read at first: nearly every header fits, so opening takes one request a shard.
 const HEADER_GUESS_BYTES: u64 = 32 << 10;
+
+// Shards are little-endian, and their bytes are read into the places of numbers as they are.
+const _: () = assert!(cfg!(target_endian = "little"), "flagdit runs on little-endian machines only");
 
 /// An opened model.
 pub struct Reader {
@@ -66,6 +70,21 @@ pub enum RawData {
     F32(Vec<f32>),
 }
 
+impl RawData {
+    /// Its length.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Quantized(Encoded { codes, scales, mins }) => {
+                size_of_val(&codes[..])
+                    + size_of_val(&scales[..])
+                    + mins.as_ref().map_or(0, |mins| size_of_val(&mins[..]))
+            }
+            Self::F16(values) => size_of_val(&values[..]),
+            Self::F32(values) => size_of_val(&values[..]),
+        }
+    }
+}
+
 impl Reader {
     /// Reads the manifest and the shards' headers, and checks all that can be checked without the tensors' bytes.
     ///
@@ -109,6 +128,19 @@ impl Reader {
         self.manifest.tensors.keys().map(String::as_str).filter(move |name| belongs(name))
     }
 
+    /// [`Self::names_of`] in the order in which the tensors lie, in which every byte is read once.
+    pub fn names_in_order<'a>(&'a self, component: &'a str) -> Vec<&'a str> {
+        let place = |name: &str| {
+            let entry = self.manifest.tensors.get(name)?;
+            let ending = if entry.format.is_quantized() { CODES } else { "" };
+            let header = &self.shards.get(entry.file)?.as_ref()?.header;
+            Some((entry.file, header.tensors.get(&format!("{name}{ending}"))?.offset))
+        };
+        let mut names: Vec<&str> = self.names_of(component).collect();
+        names.sort_by_cached_key(|name| place(name));
+        names
+    }
+
     /// How the tensor `name` is stored, if there is one.
     pub fn format(&self, name: &str) -> Option<Format> {
         self.manifest.tensors.get(name).map(|entry| entry.format)
@@ -124,6 +156,21 @@ impl Reader {
     /// How many bytes were compared with their hashes so far.
     pub fn verified(&self) -> u64 {
         self.files.verified()
+    }
+
+    /// How many bytes will have been compared with their hashes once these tensors were read: whole chunks.
+    pub fn verified_with<'a>(&self, names: impl Iterator<Item = &'a str>) -> u64 {
+        let mut ranges = Vec::new();
+        for (name, entry) in names.filter_map(|name| Some((name, self.manifest.tensors.get(name)?))) {
+            for part in entry.row_parts() {
+                let Some(Shard { header, .. }) = self.shards.get(part.file).and_then(Option::as_ref) else { continue };
+                let endings = if entry.format.is_quantized() { &[CODES, SCALES, MINS][..] } else { &[""] };
+                let stored = endings.iter().filter_map(|ending| header.tensors.get(&format!("{name}{ending}")));
+                ranges.push((part.file, 0..header.data_start));
+                ranges.extend(stored.map(|stored| (part.file, stored.offset..stored.offset + stored.bytes)));
+            }
+        }
+        self.files.verified_with(&ranges)
     }
 
     /// The tensor `name` as f32.
@@ -172,14 +219,16 @@ impl Reader {
             let expected = format!("rows within 0..{}", entry.rows());
             return Err(Error::bad_model(format!("tensor {name}")).expected(expected).found(format!("{rows:?}")));
         }
-        let read = |ending| self.read_rows(name, entry, ending, rows.clone());
         let data = match entry.format {
-            Format::F32 => RawData::F32(words(&read("").await?, f32::from_le_bytes)),
-            Format::F16 => RawData::F16(words(&read("").await?, f16::from_le_bytes)),
+            Format::F32 => RawData::F32(self.read_rows(name, entry, "", rows.clone()).await?),
+            Format::F16 => RawData::F16(self.read_rows(name, entry, "", rows.clone()).await?),
             Format::Q4B32 | Format::Q4AB32 | Format::Q8B32 => RawData::Quantized(Encoded {
-                codes: words(&read(CODES).await?, u32::from_le_bytes),
-                scales: words(&read(SCALES).await?, f16::from_le_bytes),
-                mins: if entry.format.has_min() { Some(words(&read(MINS).await?, f16::from_le_bytes)) } else { None },
+                codes: self.read_rows(name, entry, CODES, rows.clone()).await?,
+                scales: self.read_rows(name, entry, SCALES, rows.clone()).await?,
+                mins: match entry.format.has_min() {
+                    true => Some(self.read_rows(name, entry, MINS, rows.clone()).await?),
+                    false => None,
+                },
             }),
         };
         let mut shape = entry.shape.clone();
@@ -214,11 +263,17 @@ impl Reader {
         })
     }
 
-    /// The bytes of `rows` of the stored entry `name` + `ending`, gathered over the tensor's parts.
-    async fn read_rows(&self, name: &str, entry: &TensorEntry, ending: &str, rows: Range<usize>) -> Result<Vec<u8>> {
+    /// The numbers of `rows` of the stored entry `name` + `ending`, gathered over the tensor's parts.
+    async fn read_rows<T: Pod>(
+        &self,
+        name: &str,
+        entry: &TensorEntry,
+        ending: &str,
+        rows: Range<usize>,
+    ) -> Result<Vec<T>> {
         let purpose = format!("tensor {name}");
         let stored_name = format!("{name}{ending}");
-        let mut bytes = Vec::new();
+        let mut numbers = Vec::new();
         for part in entry.row_parts() {
             let wanted = rows.start.max(part.rows[0])..rows.end.min(part.rows[1]);
             if wanted.is_empty() {
@@ -228,11 +283,13 @@ impl Reader {
             let stored = self.confirmed_header(part.file, &purpose).await?.tensors.get(&stored_name);
             let stored = stored.ok_or_else(|| Error::bad_model(&purpose).expected(&stored_name).found("none"))?;
             let row_bytes = stored.bytes / part.rows().len() as u64;
-            let at = |row: usize| stored.offset + (row - part.rows[0]) as u64 * row_bytes;
-            let piece = self.files.read(part.file, at(wanted.start)..at(wanted.end), &purpose).await?;
-            bytes = if bytes.is_empty() { piece } else { [bytes, piece].concat() };
+            let start = stored.offset + (wanted.start - part.rows[0]) as u64 * row_bytes;
+            let count = (wanted.len() as u64 * row_bytes) as usize / size_of::<T>();
+            let mut piece = vec![T::zeroed(); count];
+            self.files.read_into(part.file, start, bytemuck::cast_slice_mut(&mut piece), &purpose).await?;
+            numbers = if numbers.is_empty() { piece } else { [numbers, piece].concat() };
         }
-        Ok(bytes)
+        Ok(numbers)
     }
 
     /// The header of a shard, once its bytes were compared with the hashes. Doing so on opening would fetch 4 MiB of
@@ -289,9 +346,4 @@ async fn read_start(files: &VerifiedFiles, index: usize, file: &FileEntry) -> Re
     }
     start.truncate(end as usize);
     Ok(start)
-}
-
-/// Little-endian numbers; the length was checked with the header.
-fn words<const N: usize, T>(bytes: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks().0.iter().map(|bytes| number(*bytes)).collect()
 }

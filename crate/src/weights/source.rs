@@ -21,6 +21,20 @@ pub trait ByteSource {
     /// Exactly `length` bytes of the file `path`, from `offset` on.
     fn read<'a>(&'a self, path: &'a str, offset: u64, length: usize) -> LocalFuture<'a, Result<Vec<u8>>>;
 
+    /// [`Self::read`] into the whole of `bytes`, without a copy where the source can do that.
+    fn read_into<'a>(&'a self, path: &'a str, offset: u64, bytes: &'a mut [u8]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let found = self.read(path, offset, bytes.len()).await?;
+            if found.len() != bytes.len() {
+                return Err(Error::new(ErrorKind::File, format!("{path} in {}", self.name()))
+                    .expected(format!("{} bytes at {offset}", bytes.len()))
+                    .found(found.len().to_string()));
+            }
+            bytes.copy_from_slice(&found);
+            Ok(())
+        })
+    }
+
     /// Where this is, for messages: a folder, a URL.
     fn name(&self) -> String;
 }
@@ -62,13 +76,23 @@ impl Folder {
     }
 
     fn read_from(&self, path: &str, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut file = self.at(path, offset, length)?;
+        let mut bytes = vec![0; length];
+        file.read_exact(&mut bytes).map_err(|error| self.failure(path, &error))?;
+        Ok(bytes)
+    }
+
+    /// The file at `offset`, with `length` bytes to come: asked before memory is taken for them.
+    fn at(&self, path: &str, offset: u64, length: usize) -> Result<File> {
         let mut file = self.open(path)?;
         let found = file.metadata().map_err(|error| self.failure(path, &error))?.len();
         check_range(&self.full_name(path), found, offset, length)?;
-        let mut bytes = vec![0; length];
         file.seek(SeekFrom::Start(offset)).map_err(|error| self.failure(path, &error))?;
-        file.read_exact(&mut bytes).map_err(|error| self.failure(path, &error))?;
-        Ok(bytes)
+        Ok(file)
+    }
+
+    fn fill_from(&self, path: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        self.at(path, offset, bytes.len())?.read_exact(bytes).map_err(|error| self.failure(path, &error))
     }
 
     fn full_name(&self, path: &str) -> String {
@@ -87,6 +111,10 @@ impl ByteSource for Folder {
 
     fn read<'a>(&'a self, path: &'a str, offset: u64, length: usize) -> LocalFuture<'a, Result<Vec<u8>>> {
         Box::pin(ready(self.read_from(path, offset, length)))
+    }
+
+    fn read_into<'a>(&'a self, path: &'a str, offset: u64, bytes: &'a mut [u8]) -> LocalFuture<'a, Result<()>> {
+        Box::pin(ready(self.fill_from(path, offset, bytes)))
     }
 
     fn name(&self) -> String {

@@ -1,7 +1,7 @@
 //! Reads ranges of a model's files, and hands out no byte whose chunk was not compared with its hash.
 //!
-//! A chunk is hashed when it is first touched. One chunk is kept, so reading tensors in the order in which they lie asks
-//! the source for every byte once.
+//! A chunk is hashed when it is first touched: where all of it is wanted in the place where it is wanted. One chunk that was
+//! not is kept, so reading tensors in the order in which they lie asks the source for every byte once.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -34,52 +34,66 @@ impl VerifiedFiles {
 
     /// How many bytes were found good so far.
     pub fn verified(&self) -> u64 {
-        let good = self.good.borrow();
-        let chunks = good.iter().zip(&self.files).flat_map(|(good, file)| {
-            good.iter()
-                .enumerate()
-                .filter(|(_, is_good)| **is_good)
-                .map(|(chunk, _)| chunk_range(chunk as u64, file.bytes))
-        });
-        chunks.map(|range| range.end - range.start).sum()
+        self.verified_with(&[])
+    }
+
+    /// How many it will be once these ranges of files were read, too.
+    pub fn verified_with(&self, ranges: &[(usize, Range<u64>)]) -> u64 {
+        let mut good = self.good.borrow().clone();
+        for (file, range) in ranges {
+            good[*file][(range.start / CHUNK_BYTES) as usize..range.end.div_ceil(CHUNK_BYTES) as usize].fill(true);
+        }
+        let bytes = |chunk: usize, file: &FileEntry| {
+            let range = chunk_range(chunk as u64, file.bytes);
+            range.end - range.start
+        };
+        let of_file = |(good, file): (&Vec<bool>, &FileEntry)| -> u64 {
+            good.iter().enumerate().filter(|(_, is_good)| **is_good).map(|(chunk, _)| bytes(chunk, file)).sum()
+        };
+        good.iter().zip(&self.files).map(of_file).sum()
     }
 
     /// The bytes of `file` in `range`, which lies in it. `purpose` is what a message says they are for.
     pub async fn read(&self, file: usize, range: Range<u64>, purpose: &str) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
-        for chunk in range.start / CHUNK_BYTES..range.end.div_ceil(CHUNK_BYTES) {
-            let in_chunk = chunk_range(chunk, self.files[file].bytes);
-            let wanted = range.start.max(in_chunk.start)..range.end.min(in_chunk.end);
-            self.append(file, chunk, wanted, &mut bytes, purpose).await?;
-        }
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        self.read_into(file, range.start, &mut bytes, purpose).await?;
         Ok(bytes)
     }
 
-    /// Appends the bytes of `wanted`, a part of one chunk.
-    async fn append(
-        &self,
-        file: usize,
-        chunk: u64,
-        wanted: Range<u64>,
-        bytes: &mut Vec<u8>,
-        purpose: &str,
-    ) -> Result<()> {
+    /// The bytes of `file` from `start` on, which has as many as `bytes` takes.
+    pub async fn read_into(&self, file: usize, start: u64, mut bytes: &mut [u8], purpose: &str) -> Result<()> {
+        let end = start + bytes.len() as u64;
+        for chunk in start / CHUNK_BYTES..end.div_ceil(CHUNK_BYTES) {
+            let in_chunk = chunk_range(chunk, self.files[file].bytes);
+            let wanted = start.max(in_chunk.start)..end.min(in_chunk.end);
+            let (part, rest) = bytes.split_at_mut((wanted.end - wanted.start) as usize);
+            self.fill(file, chunk, wanted, part, purpose).await?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Fills `bytes` with those of `wanted`, a part of one chunk.
+    async fn fill(&self, file: usize, chunk: u64, wanted: Range<u64>, bytes: &mut [u8], purpose: &str) -> Result<()> {
         if let Some(last) = self.last.borrow().as_ref().filter(|last| last.file == file)
             && last.range.contains(&wanted.start)
         {
-            bytes.extend_from_slice(last.part(&wanted));
+            bytes.copy_from_slice(last.part(&wanted));
             return Ok(());
         }
-        let is_good = self.good.borrow()[file][chunk as usize];
-        if is_good {
-            bytes.extend(self.read_unchecked(file, wanted).await?);
-            return Ok(());
-        }
-        self.last.take(); // Never two chunks in memory.
         let range = chunk_range(chunk, self.files[file].bytes);
-        let found = Chunk { file, range: range.clone(), bytes: self.read_unchecked(file, range).await? };
-        self.check_chunk(file, chunk, &sha256_hex(&found.bytes), purpose)?;
-        bytes.extend_from_slice(found.part(&wanted));
+        let is_good = self.good.borrow()[file][chunk as usize];
+        if is_good || wanted == range {
+            self.source.read_into(&self.files[file].path, wanted.start, bytes).await?;
+            return if is_good { Ok(()) } else { self.check_chunk(file, chunk, &sha256_hex(bytes), purpose) };
+        }
+        // Never two chunks in memory, and the place of the last serves again.
+        let mut found = self.last.take().map(|last| last.bytes).unwrap_or_default();
+        found.resize((range.end - range.start) as usize, 0);
+        self.source.read_into(&self.files[file].path, range.start, &mut found).await?;
+        self.check_chunk(file, chunk, &sha256_hex(&found), purpose)?;
+        let found = Chunk { file, range, bytes: found };
+        bytes.copy_from_slice(found.part(&wanted));
         self.last.replace(Some(found));
         Ok(())
     }

@@ -11,13 +11,40 @@ use crate::{
 /// Works out what a group norm makes of x, of which the tile's own pixels are those of the window's core.
 pub(super) type Norm<'a> = dyn FnMut(&GroupNorm, Tensor<4>, Window) -> Tensor<4> + 'a;
 
-/// Everything behind the resnets of the decoder's first stage.
-pub(super) struct Tail<'a> {
-    decoder: &'a Decoder,
+/// How large tensors get behind the resnets of a decoder's first stage, told without its weights.
+pub(super) struct Extent {
     /// Behind the resnets of every stage: pixels around a tile that its own depend on.
     pub margins: Vec<usize>,
     /// There too: channels.
     widths: Vec<usize>,
+}
+
+impl Extent {
+    /// Of stages with so many channels and so many resnets, the lowest resolution first.
+    pub fn new(widths: Vec<usize>, resnets: &[usize]) -> Self {
+        Self { margins: margins(resnets), widths }
+    }
+
+    /// Of the largest tensor on the way of a tile.
+    pub fn bytes(&self, mut window: Window) -> usize {
+        let mut largest = 0;
+        for (stage, (&margin, &width)) in self.margins.iter().zip(&self.widths).enumerate() {
+            largest = largest.max(width * window.area());
+            window = window.within(margin);
+            // Every stage but the last is brought up to the next resolution.
+            if stage + 1 < self.widths.len() {
+                window = window.doubled();
+            }
+            largest = largest.max(width * window.area());
+        }
+        largest * size_of::<f32>()
+    }
+}
+
+/// Everything behind the resnets of the decoder's first stage.
+pub(super) struct Tail<'a> {
+    decoder: &'a Decoder,
+    pub extent: Extent,
 }
 
 impl<'a> Tail<'a> {
@@ -25,31 +52,17 @@ impl<'a> Tail<'a> {
         let resnets: Vec<_> = decoder.up_blocks.iter().map(|stage| stage.resnets.len()).collect();
         let width = |resnet: &ResnetBlock| resnet.conv2.bias.val().dims()[0];
         let widths = decoder.up_blocks.iter().filter_map(|stage| stage.resnets.last().map(width)).collect();
-        Self { decoder, margins: margins(&resnets), widths }
+        Self { decoder, extent: Extent::new(widths, &resnets) }
     }
 
     /// What has to lie around a tile, in pixels of the latent.
     pub fn margin(&self) -> usize {
-        self.margins[0]
-    }
-
-    /// Of the largest tensor on the way of a tile.
-    pub fn bytes(&self, mut window: Window) -> usize {
-        let mut largest = 0;
-        for ((stage, &margin), &width) in self.decoder.up_blocks.iter().zip(&self.margins).zip(&self.widths) {
-            largest = largest.max(width * window.area());
-            window = window.within(margin);
-            if !stage.upsamplers.is_empty() {
-                window = window.doubled();
-            }
-            largest = largest.max(width * window.area());
-        }
-        largest * size_of::<f32>()
+        self.extent.margins[0]
     }
 
     /// `[B, C, h, w]` behind the first stage's resnets, tiles with this window, to the pixels that are their own.
     pub fn forward(&self, mut x: Tensor<4>, mut window: Window, norm: &mut Norm<'_>) -> Tensor<4> {
-        for (i, (stage, &margin)) in self.decoder.up_blocks.iter().zip(&self.margins).enumerate() {
+        for (i, (stage, &margin)) in self.decoder.up_blocks.iter().zip(&self.extent.margins).enumerate() {
             if i > 0 {
                 let mut norm = |layer: &GroupNorm, x| norm(layer, x, window);
                 x = stage.resnets.iter().fold(x, |x, resnet| resnet.forward_by(x, &mut norm));

@@ -40,8 +40,8 @@ fn random<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
     Tensor::from_data(TensorData::new(normal(seed, 0, shape.iter().product()), shape), &Device::flex())
 }
 
-fn autoencoder(block_out_channels: &[usize], layers_per_block: usize) -> AutoencoderKl {
-    let config = VaeConfig {
+fn config(block_out_channels: &[usize], layers_per_block: usize) -> VaeConfig {
+    VaeConfig {
         in_channels: 3,
         out_channels: 3,
         latent_channels: 4,
@@ -51,7 +51,11 @@ fn autoencoder(block_out_channels: &[usize], layers_per_block: usize) -> Autoenc
         mid_block_add_attention: true,
         scaling_factor: 1.0,
         shift_factor: None,
-    };
+    }
+}
+
+fn autoencoder(block_out_channels: &[usize], layers_per_block: usize) -> AutoencoderKl {
+    let config = config(block_out_channels, layers_per_block);
     let model =
         AutoencoderKl::new(&config, &Params::random(&Device::flex())).expect("a configuration that is possible");
     model.map(&mut Fill(0))
@@ -113,7 +117,7 @@ fn margins_are_as_wide_as_pixels_look() {
         let reach = row.iter().position(|x| x.is_finite()).expect("it does not reach everything");
         assert!((factor * margin + 1..=factor * (margin + 1)).contains(&reach), "{widths:?}: {margin}, {reach}");
     }
-    assert_eq!(Tail::new(&autoencoder(&[4, 4, 6, 8], 2).decoder).margins, [7, 6, 4, 1]);
+    assert_eq!(Tail::new(&autoencoder(&[4, 4, 6, 8], 2).decoder).extent.margins, [7, 6, 4, 1]);
 }
 
 /// The tensors that are counted are those that there are.
@@ -129,5 +133,17 @@ fn the_largest_tensor_is_foreseen() {
         norm.forward(x)
     };
     tail.forward(random(1, [1, 8, 19, 19]), window, &mut norm);
-    assert_eq!(tail.bytes(window), largest);
+    assert_eq!(tail.extent.bytes(window), largest);
+}
+
+/// From a configuration alone it is what it is from the network.
+#[test]
+fn a_configuration_knows_its_largest_tensor() {
+    // The lowest resolution is brought up once: where it is much wider than the others, that is the largest.
+    for widths in [&[4, 6, 8, 8][..], &[8, 4], &[4, 4, 40], &[6]] {
+        let config = config(widths, 2);
+        let tail = autoencoder(widths, 2);
+        let expected = Tail::new(&tail.decoder).extent.bytes(Window::whole(5, 3));
+        assert_eq!(config.largest(5 * config.factor(), 3 * config.factor()), expected as u64, "{widths:?}");
+    }
 }

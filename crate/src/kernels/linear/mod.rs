@@ -3,6 +3,7 @@
 #[cfg(feature = "gpu")]
 mod gpu;
 mod quant_matrix;
+#[cfg(feature = "gpu")]
 mod tile;
 
 use burn::tensor::{Tensor, activation::silu};
@@ -12,6 +13,7 @@ use super::stock;
 #[cfg(feature = "gpu")]
 pub use gpu::{dense, launches, quantized, sources};
 pub use quant_matrix::QuantMatrix;
+#[cfg(feature = "gpu")]
 pub use tile::Tile;
 
 /// What becomes of a product z `[M, N]` where it is written.

@@ -58,6 +58,28 @@ fn the_reader_knows_names_files_and_its_identity() {
     assert_eq!(calls.last(), Some(&(total, total)));
 }
 
+/// A table of which rows are read one by one is most of some models.
+#[test]
+fn what_will_be_verified_is_known_before() {
+    let outer = tempfile::tempdir().unwrap();
+    let mut writer = Writer::new(outer.path().join("model")).unwrap();
+    let chunk = CHUNK_BYTES as usize / size_of::<f32>();
+    for (name, values) in [("denoiser.a", chunk / 2), ("denoiser.table", 3 * chunk), ("denoiser.b", 100)] {
+        writer.add(name, &[values], &vec![0.5; values], Format::F32).unwrap();
+    }
+    let mut manifest = bare_manifest();
+    manifest.components.text.as_mut().unwrap().tokenizer = None;
+    writer.finish(manifest).unwrap();
+    let reader = block_on(Reader::open(Rc::new(crate::weights::folder(outer.path().join("model"))))).unwrap();
+    let names = ["denoiser.a", "denoiser.b"];
+    assert_eq!(reader.names_in_order("denoiser"), ["denoiser.a", "denoiser.table", "denoiser.b"]);
+    let foreseen = reader.verified_with(names.into_iter());
+    assert!(reader.verified() < foreseen && foreseen < reader.verified_with(reader.names_of("denoiser")));
+    names.iter().for_each(|name| drop(block_on(reader.tensor(name)).unwrap()));
+    assert_eq!(reader.verified(), foreseen);
+    assert_eq!(reader.verified_with(names.into_iter()), foreseen);
+}
+
 #[test]
 fn the_safetensors_crate_opens_what_is_written_and_sees_the_same() {
     for (path, bytes) in small_model().files.iter().filter(|(path, _)| path.ends_with(".safetensors")) {
