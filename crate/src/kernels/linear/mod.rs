@@ -18,6 +18,7 @@ pub use tile::Tile;
 
 /// What becomes of a product z `[M, N]` where it is written.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "handles of tensors, which live for one call")]
 pub enum End {
     /// It is the result.
     Plain,
