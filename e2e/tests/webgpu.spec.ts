@@ -119,7 +119,7 @@ test('its interface does on a GPU what it does on the CPU, with our own shaders'
   // picture, as every convolution: no layer went another way.
   const { tensors } = found.manifest as unknown as { tensors: Record<string, { shape: number[] }> };
   const times = (name: string) => {
-    if (/^text\.embed_tokens|^denoiser\.audio|encoder\.mid_block|image\.quant_conv|image\.encoder/.test(name)) return 0;
+    if (/^text\.embed_tokens|^denoiser\.audio|encoder\.mid_block|image\.quant_conv|image\.encoder|phase_embedder/.test(name)) return 0;
     // The words' queries and keys are turned by halves, which is a product too.
     if (/^decoders|self_attn\.[qk]_proj/.test(name)) return 2;
     return /^text|_y\.|cap_embedder/.test(name) ? 1 : STEPS * STAGES;
