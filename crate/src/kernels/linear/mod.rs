@@ -1,4 +1,5 @@
-//! x Wᵀ + b and what often follows it, for a dense W and for one that stays quantized: its codes are expanded where they are multiplied.
+//! x Wᵀ + b and what often follows it, for a dense W and for one that stays quantized: its codes are expanded where they
+//! are multiplied.
 
 #[cfg(feature = "gpu")]
 mod gpu;
