@@ -106,7 +106,7 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
     let x = TensorData::new(numbers(2 * seed, m * k), [m, k]);
     let w = numbers(2 * seed + 1, n * k);
     let b = |device: &Device| tensor::<1>(1000 + seed, [n], device);
-    for format in [Format::Q4B32, Format::Q8B32] {
+    for format in Format::ALL.into_iter().filter(|format| format.is_quantized()) {
         let encoded = encode(&w, n, k, format)?;
         let product = |device: &Device, multiply: MultiplyQuantized| -> Result<Tensor<2>> {
             let matrix = QuantMatrix::upload(&encoded, n, k, format, device)?;

@@ -56,6 +56,18 @@ pub fn launches() -> u64 {
 /// The complete source of every variant of every shader, by name: for checks that need no GPU.
 #[cfg(feature = "gpu")]
 pub fn sources() -> Vec<(String, String)> {
-    [attention::sources(), conv2d::sources(), linear::sources(), qk_norm_rope::sources(), rms_norm_modulate::sources()]
-        .concat()
+    [
+        attention::sources(),
+        conv2d::sources(),
+        linear::sources(false),
+        qk_norm_rope::sources(),
+        rms_norm_modulate::sources(),
+    ]
+    .concat()
+}
+
+/// Those for devices that multiply f16, which others do not compile.
+#[cfg(feature = "gpu")]
+pub fn sources_in_half() -> Vec<(String, String)> {
+    linear::sources(true)
 }

@@ -31,6 +31,8 @@ pub fn launching() -> Option<&'static str> {
 pub struct Source {
     /// The file's name.
     pub file: &'static str,
+    /// What stands before everything that is generated: extensions of the language, names of types.
+    pub preamble: &'static str,
     /// The file's text.
     pub text: &'static str,
     /// How often it was launched in this process: a shader that nothing calls should be noticed.
@@ -40,7 +42,12 @@ pub struct Source {
 impl Source {
     /// The file `file`, whose text is `text`.
     pub const fn new(file: &'static str, text: &'static str) -> Self {
-        Self { file, text, launches: AtomicU64::new(0) }
+        Self { file, preamble: "", text, launches: AtomicU64::new(0) }
+    }
+
+    /// With what must stand before everything else.
+    pub const fn after(self, preamble: &'static str) -> Self {
+        Self { preamble, ..self }
     }
 
     /// How often it was launched in this process.
@@ -75,7 +82,8 @@ impl Shader {
     /// The complete WGSL.
     pub fn text(&self) -> String {
         let line = |(name, value): &(&str, usize)| format!("const {name}: u32 = {value}u;\n");
-        self.constants.iter().map(line).chain([self.source.text.to_owned()]).collect()
+        let constants: String = self.constants.iter().map(line).collect();
+        [self.source.preamble, &constants, self.source.text].concat()
     }
 
     /// Runs `workgroups` workgroups. The tensors are bound in this order, each from its first number on, so strides are the
@@ -109,7 +117,9 @@ impl KernelSource for Shader {
 
     fn id(&self) -> KernelId {
         // All parameters in one tuple: a second `info` would replace the first.
-        KernelId::new::<Self>().info((self.source.file, self.constants.clone())).cube_dim(*self.cube_dim())
+        KernelId::new::<Self>()
+            .info((self.source.file, self.source.preamble, self.constants.clone()))
+            .cube_dim(*self.cube_dim())
     }
 
     fn lang(&self) -> &'static str {

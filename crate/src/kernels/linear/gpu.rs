@@ -8,15 +8,35 @@ use burn::{
     tensor::Tensor,
 };
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
+use cubecl::ir::{ElemType, FloatKind};
 
 use super::{
     super::shader::{Shader, Source, empty},
-    End, QuantMatrix, Tile,
+    Arithmetic, End, QuantMatrix, Way,
+    tile::Hardware,
 };
 
-static SOURCE: Source = Source::new("linear.wgsl", include_str!("../../../../shaders/linear.wgsl"));
-/// Bits of a weight: codes, and f32.
-const WEIGHT_BITS: [usize; 3] = [4, 8, 32];
+static IN_REGISTERS: Source = Source::new(
+    "linear.wgsl",
+    concat!(include_str!("../../../../shaders/shared/linear.wgsl"), include_str!("../../../../shaders/linear.wgsl")),
+);
+/// The text of tiles in workgroup memory, whatever is multiplied in them.
+const TILED_TEXT: &str = concat!(
+    include_str!("../../../../shaders/shared/linear.wgsl"),
+    include_str!("../../../../shaders/linear_tiled.wgsl")
+);
+static TILED: Source = Source::new("linear_tiled.wgsl", TILED_TEXT).after("alias Element = f32;\n");
+static TILED_IN_HALF: Source =
+    Source::new("linear_tiled.wgsl", TILED_TEXT).after("enable f16;\nalias Element = f16;\n");
+static IN_INT8: Source = Source::new(
+    "linear_int8.wgsl",
+    concat!(
+        include_str!("../../../../shaders/shared/linear.wgsl"),
+        include_str!("../../../../shaders/linear_int8.wgsl")
+    ),
+);
+/// Vectors of four features that are brought to workgroup memory at a time.
+const DEPTH: usize = 4;
 /// The shader's END.
 const PLAIN: usize = 0;
 const RESIDUAL: usize = 1;
@@ -24,33 +44,63 @@ const GATED: usize = 2;
 /// x is read by vectors of so many features.
 const VECTOR: usize = 4;
 
-/// How often the shader was launched in this process.
-pub fn launches() -> u64 {
-    SOURCE.launches()
+/// How W is stored.
+#[derive(Clone, Copy, Debug)]
+struct Weights {
+    /// Bits of a code, or of a f32.
+    bits: usize,
+    /// Whether blocks have minima.
+    has_min: bool,
 }
 
-fn shader(weight_bits: usize, has_bias: bool, end: usize, tile: Tile) -> Shader {
+impl Weights {
+    const DENSE: Self = Self { bits: 32, has_min: false };
+    const ALL: [Self; 4] = [
+        Self { bits: 4, has_min: false },
+        Self { bits: 4, has_min: true },
+        Self { bits: 8, has_min: false },
+        Self::DENSE,
+    ];
+
+    fn is_quantized(self) -> bool {
+        self.bits < Self::DENSE.bits
+    }
+}
+
+/// How often the shaders were launched in this process.
+pub fn launches() -> u64 {
+    [&IN_REGISTERS, &TILED, &TILED_IN_HALF, &IN_INT8].iter().map(|source| source.launches()).sum()
+}
+
+fn shader(weights: Weights, has_bias: bool, end: usize, Way { tile, arithmetic }: Way) -> Shader {
     let [down, across] = tile.side();
-    let constants = vec![
-        ("WEIGHT_BITS", weight_bits),
+    let [mats_m, mats_n] = [tile.rows() / 4, tile.columns() / 4];
+    let (source, of_source) = match arithmetic {
+        Arithmetic::Full if !tile.is_shared() => (&IN_REGISTERS, vec![("MATS_M", mats_m), ("MATS_N", mats_n)]),
+        Arithmetic::Full => (&TILED, vec![("MATS", mats_m), ("DEPTH", DEPTH), ("HALF", 0)]),
+        Arithmetic::Half => (&TILED_IN_HALF, vec![("MATS", mats_m), ("DEPTH", DEPTH), ("HALF", 1)]),
+        Arithmetic::Int8 => (&IN_INT8, Vec::new()),
+    };
+    let mut constants = vec![
+        ("WEIGHT_BITS", weights.bits),
+        ("HAS_MIN", weights.has_min.into()),
         ("HAS_BIAS", has_bias.into()),
         ("END", end),
-        ("MATS_M", tile.rows() / 4),
-        ("MATS_N", tile.columns() / 4),
         ("SIDE_M", down),
         ("SIDE_N", across),
     ];
-    Shader { source: &SOURCE, constants, threads: down * across }
+    constants.extend(of_source);
+    Shader { source, constants, threads: down * across }
 }
 
-/// Every variant with its name.
-pub fn sources() -> Vec<(String, String)> {
+/// Every variant with its name; those for devices with f16, or those for all.
+pub fn sources(is_half: bool) -> Vec<(String, String)> {
     let mut sources = Vec::new();
-    for weight_bits in WEIGHT_BITS {
-        for tile in Tile::ALL {
+    for weights in Weights::ALL {
+        for way in Way::all(weights.is_quantized()).filter(|way| (way.arithmetic == Arithmetic::Half) == is_half) {
             for end in [PLAIN, RESIDUAL, GATED] {
                 sources.extend([false, true].map(|has_bias| {
-                    let shader = shader(weight_bits, has_bias, end, tile);
+                    let shader = shader(weights, has_bias, end, way);
                     (shader.name(), shader.text())
                 }));
             }
@@ -62,13 +112,13 @@ pub fn sources() -> Vec<(String, String)> {
 /// What a launch must know beside the tensors.
 #[derive(Clone, Copy)]
 struct Terms {
-    weight_bits: usize,
+    weights: Weights,
     has_bias: bool,
     end: usize,
     /// Rows of x that one row of gates is for.
     rows_a_gate: usize,
     /// Nothing: the best one.
-    tile: Option<Tile>,
+    way: Option<Way>,
 }
 
 #[backend_extension(Cube)]
@@ -125,25 +175,31 @@ fn launch(x: CubeTensor, w: CubeTensor, scales: CubeTensor, after: [CubeTensor; 
     let ([m, k], n) = ([x.meta.shape()[0], x.meta.shape()[1]], w.meta.shape()[0]);
     let y = empty(&x, &[m, n]);
     let numbers = [m, n, k, terms.rows_a_gate].map(|count| count as u64).to_vec();
-    let lanes = x.client.properties().hardware.plane_size_max;
-    let tile = terms.tile.unwrap_or_else(|| Tile::for_shape(m, n, lanes));
-    let shader = shader(terms.weight_bits, terms.has_bias, terms.end, tile);
+    let way = terms.way.unwrap_or_else(|| Way::for_shape(m, n, terms.weights.is_quantized(), hardware(&x)));
+    let shader = shader(terms.weights, terms.has_bias, terms.end, way);
     let tensors = [&x, &w, &scales, &b, &other, &gates, &y];
-    shader.launch(&x.client, tile.workgroups(m, n), &tensors, numbers);
+    shader.launch(&x.client, way.tile.workgroups(m, n), &tensors, numbers);
     y
 }
 
-/// Divided by `tile`, or as is best.
-pub fn quantized(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: End, tile: Option<Tile>) -> Tensor<2> {
-    let (terms, [b, other, gates]) = terms(&x, w.code_bits(), b, end, tile);
+fn hardware(x: &CubeTensor) -> Hardware {
+    let properties = x.client.properties();
+    let half = ElemType::Float(FloatKind::F16);
+    Hardware { lanes: properties.hardware.plane_size_max, has_half: properties.supports_type(half) }
+}
+
+/// That way, or the best one.
+pub fn quantized(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: End, way: Option<Way>) -> Tensor<2> {
+    let weights = Weights { bits: w.code_bits(), has_min: w.has_min() };
+    let (terms, [b, other, gates]) = terms(&x, weights, b, end, way);
     let [codes, scales] = [w.codes.clone().into_dispatch(), w.scales.clone().into_dispatch()];
     let x = by_vectors(x).into_dispatch();
     Tensor::from_dispatch(Dispatch::quant_linear(x, codes, scales, b, other, gates, terms))
 }
 
-/// Divided by `tile`, or as is best.
-pub fn dense(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End, tile: Option<Tile>) -> Tensor<2> {
-    let (terms, [b, other, gates]) = terms(&x, 32, b, end, tile);
+/// That way, or the best one.
+pub fn dense(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End, way: Option<Way>) -> Tensor<2> {
+    let (terms, [b, other, gates]) = terms(&x, Weights::DENSE, b, end, way);
     let [x, w] = [x, w].map(|matrix| by_vectors(matrix).into_dispatch());
     Tensor::from_dispatch(Dispatch::dense_linear(x, w, b, other, gates, terms))
 }
@@ -151,10 +207,10 @@ pub fn dense(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End, tile: O
 /// With b, other and gates, or something to bind where there are none.
 fn terms(
     x: &Tensor<2>,
-    weight_bits: usize,
+    weights: Weights,
     b: Option<Tensor<1>>,
     end: End,
-    tile: Option<Tile>,
+    way: Option<Way>,
 ) -> (Terms, [DispatchTensor; 3]) {
     let (device, has_bias) = (x.device(), b.is_some());
     let nothing = || Tensor::<2>::empty([1, 1], &device);
@@ -165,7 +221,7 @@ fn terms(
     };
     let rows_a_gate = (x.dims()[0] / gates.dims()[0]).max(1);
     let b = b.unwrap_or_else(|| Tensor::empty([1], &device));
-    let terms = Terms { weight_bits, has_bias, end, rows_a_gate, tile };
+    let terms = Terms { weights, has_bias, end, rows_a_gate, way };
     (terms, [b.into_dispatch(), other.into_dispatch(), gates.into_dispatch()])
 }
 

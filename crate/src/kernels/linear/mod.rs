@@ -15,7 +15,7 @@ use super::stock;
 pub use gpu::{dense, launches, quantized, sources};
 pub use quant_matrix::QuantMatrix;
 #[cfg(feature = "gpu")]
-pub use tile::Tile;
+pub use tile::{Arithmetic, Tile, Way};
 
 /// What becomes of a product z `[M, N]` where it is written.
 #[derive(Clone, Debug)]

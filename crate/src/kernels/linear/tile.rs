@@ -12,6 +12,42 @@ pub enum Tile {
     Narrow,
     /// 4 rows × 4 columns, 64 invocations side by side: for the few rows of conditions and labels.
     Flat,
+    /// Through workgroup memory: 8 rows × 8 columns, 16 × 16 invocations.
+    Large,
+    /// Through workgroup memory: 8 rows × 8 columns, 8 × 8 invocations.
+    Square,
+    /// Through workgroup memory: 4 rows × 4 columns, 8 × 8 invocations.
+    Small,
+}
+
+/// What is known of a device that divides a product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hardware {
+    /// Lanes of a subgroup, at most.
+    pub lanes: u32,
+    /// Whether it multiplies f16.
+    pub has_half: bool,
+}
+
+/// What numbers are multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// f32.
+    Full,
+    /// f16, summed up in it over 16 features and in f32 from there on.
+    Half,
+    /// 8-bit integers, summed up exactly over a block of 32 features and in f32 from there on: codes of W as they are, and x
+    /// by blocks with a scale each. The error is that of x, about 5·10⁻³ of the result.
+    Int8,
+}
+
+/// How a product is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// How it is divided.
+    pub tile: Tile,
+    /// What is multiplied.
+    pub arithmetic: Arithmetic,
 }
 
 /// Workgroups that keep most GPUs busy, and the cores of a processor.
@@ -22,43 +58,79 @@ const FEW_LANES: u32 = 8;
 
 impl Tile {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Widest, Self::Wide, Self::Narrow, Self::Flat];
+    pub const ALL: [Self; 7] =
+        [Self::Widest, Self::Wide, Self::Narrow, Self::Flat, Self::Large, Self::Square, Self::Small];
 
     /// The best one for y `[m, n]` on a device whose subgroups have so many lanes.
-    pub(super) fn for_shape(m: usize, n: usize, lanes: u32) -> Self {
+    fn for_shape(m: usize, n: usize, lanes: u32) -> Self {
         let fills = |tile: Self, full: usize| tile.workgroups(m, n).iter().product::<usize>() >= full;
         match lanes <= FEW_LANES {
             _ if m <= Self::Flat.rows() => Self::Flat,
             true if fills(Self::Widest, FULL_OF_CORES) => Self::Widest,
             true => Self::Wide,
-            false if fills(Self::Wide, FULL) => Self::Wide,
-            false => Self::Narrow,
+            false if fills(Self::Large, FULL) => Self::Large,
+            false if fills(Self::Square, FULL) => Self::Square,
+            false => Self::Small,
         }
+    }
+
+    /// Whether it goes through workgroup memory.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Large | Self::Square | Self::Small)
     }
 
     /// Rows of y that an invocation makes, a multiple of 4.
     pub(super) fn rows(self) -> usize {
-        if self == Self::Flat { 4 } else { 8 }
+        if matches!(self, Self::Flat | Self::Small) { 4 } else { 8 }
     }
 
     /// Columns of y that an invocation makes, a multiple of 4.
     pub(super) fn columns(self) -> usize {
         match self {
             Self::Widest => 16,
-            Self::Wide => 8,
-            Self::Narrow | Self::Flat => 4,
+            Self::Wide | Self::Large | Self::Square => 8,
+            Self::Narrow | Self::Flat | Self::Small => 4,
         }
     }
 
     /// Invocations of a workgroup along the rows and along the columns of y.
     pub(super) fn side(self) -> [usize; 2] {
-        if self == Self::Flat { [1, 64] } else { [8, 8] }
+        match self {
+            Self::Flat => [1, 64],
+            Self::Large => [16, 16],
+            _ => [8, 8],
+        }
     }
 
     /// As many as cover y `[m, n]`.
     pub(super) fn workgroups(self, m: usize, n: usize) -> [usize; 3] {
         let [down, across] = self.side();
         [n.div_ceil(across * self.columns()), m.div_ceil(down * self.rows()), 1]
+    }
+}
+
+impl Way {
+    /// All of them for W quantized or not.
+    pub fn all(is_quantized: bool) -> impl Iterator<Item = Self> {
+        let ways =
+            |tile| [Arithmetic::Full, Arithmetic::Half, Arithmetic::Int8].map(|arithmetic| Self { tile, arithmetic });
+        Tile::ALL.into_iter().flat_map(ways).filter(move |way| way.is_there(is_quantized))
+    }
+
+    fn is_there(self, is_quantized: bool) -> bool {
+        match self.arithmetic {
+            Arithmetic::Full => true,
+            Arithmetic::Half => self.tile.is_shared(),
+            Arithmetic::Int8 => is_quantized && matches!(self.tile, Tile::Large | Tile::Square),
+        }
+    }
+
+    /// The best one for y `[m, n]`, W quantized or not.
+    pub(super) fn for_shape(m: usize, n: usize, is_quantized: bool, hardware: Hardware) -> Self {
+        let tile = Tile::for_shape(m, n, hardware.lanes);
+        let half = Self { tile, arithmetic: Arithmetic::Half };
+        let is_half = is_quantized && hardware.has_half && half.is_there(is_quantized);
+        if is_half { half } else { Self { tile, arithmetic: Arithmetic::Full } }
     }
 }
 
@@ -70,10 +142,20 @@ mod tests {
     fn what_is_small_is_divided_further() {
         let lanes = 32;
         assert_eq!(Tile::for_shape(2, 1152, lanes), Tile::Flat);
-        assert_eq!(Tile::for_shape(144, 192, lanes), Tile::Narrow);
-        assert_eq!(Tile::for_shape(8192, 2304, lanes), Tile::Wide);
+        assert_eq!(Tile::for_shape(144, 192, lanes), Tile::Small);
+        assert_eq!(Tile::for_shape(544, 1024, lanes), Tile::Square);
+        assert_eq!(Tile::for_shape(8192, 2304, lanes), Tile::Large);
         assert_eq!(Tile::for_shape(144, 192, 8), Tile::Wide);
         assert_eq!(Tile::for_shape(544, 384, 8), Tile::Widest);
         assert_eq!(Tile::Widest.workgroups(65, 129), [2, 2, 1]);
+    }
+
+    #[test]
+    fn f16_is_for_codes_where_there_is_f16() {
+        let is_half = |lanes, has_half, is_quantized| {
+            Way::for_shape(544, 1024, is_quantized, Hardware { lanes, has_half }).arithmetic == Arithmetic::Half
+        };
+        assert!(is_half(32, true, true));
+        assert!(!is_half(32, true, false) && !is_half(32, false, true) && !is_half(8, true, true));
     }
 }
