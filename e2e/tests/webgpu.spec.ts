@@ -53,7 +53,7 @@ test('every shader compiles in every variant, and computes what the CPU computes
       comparisons: (await engine.compareKernels('gpu')) as { name: string; error: number }[],
     };
   }, served.origin);
-  expect(variants).toBe(188);
+  expect(variants).toBe(252);
   expect(complaints[0]).toEqual([]);
   expect(complaints[1]!.join()).toContain('broken: error in line');
   expect(comparisons.length).toBeGreaterThanOrEqual(21);

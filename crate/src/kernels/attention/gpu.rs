@@ -27,12 +27,18 @@ pub fn launches() -> u64 {
 /// The variant for heads of `vectors` vectors of four.
 fn shader(tile: Tile, vectors: usize, has_bias: bool) -> Shader {
     let threads = tile.threads();
-    let constants = [("VECTORS", vectors), ("HAS_BIAS", usize::from(has_bias))];
-    let (source, more) = match tile {
-        Tile::Apart => (&APART, ("THREADS", threads)),
-        Tile::Shared => (&SHARED, ("CHUNK", Tile::chunk(vectors))),
+    let mut constants = vec![("VECTORS", vectors), ("HAS_BIAS", usize::from(has_bias))];
+    let source = match tile {
+        Tile::Apart => {
+            constants.push(("THREADS", threads));
+            &APART
+        }
+        Tile::Low | Tile::High => {
+            constants.extend([("CHUNK", tile.chunk(vectors)), ("MATS", tile.rows() / Tile::Low.rows())]);
+            &SHARED
+        }
     };
-    Shader { source, constants: constants.into_iter().chain([more]).collect(), threads }
+    Shader { source, constants, threads }
 }
 
 /// Whether the shaders compute this one: heads of vectors of four, not too many, f32, and something to compute.
@@ -134,8 +140,8 @@ pub fn tiled(
     bias: Option<Tensor<4>>,
     tile: Option<Tile>,
 ) -> Tensor<4> {
-    let (keys, vectors) = (k.dims()[2], q.dims()[3] / VECTOR);
-    let tile = tile.unwrap_or_else(|| Tile::for_heads(vectors, lanes(&q.device())));
+    let ([batch, heads, rows, width], keys) = (q.dims(), k.dims()[2]);
+    let tile = tile.unwrap_or_else(|| Tile::for_shape(batch * heads, rows, width / VECTOR, lanes(&q.device())));
     let (terms, most) = (Terms { has_bias: bias.is_some(), scale: scale as f32, tile }, tile.max_keys());
     let part = |from: usize| {
         let count = most.min(keys - from);
