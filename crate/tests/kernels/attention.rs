@@ -114,6 +114,20 @@ fn every_tile_agrees_with_the_reference() {
     }
 }
 
+/// More keys than a launch of any tile walks along.
+#[test]
+fn what_several_launches_make_is_put_together() {
+    let (shape, seed) = ([1, 2, 1, 9, 40_000, 8], 600);
+    let (gpu, cpu) = (devices::software_gpu().0, Device::flex());
+    let bias = |device: &Device| Some(normal(seed + 9, [1, 1, 1, 40_000], device));
+    let expected = run(reference, case(shape, seed, &cpu), bias(&cpu));
+    for tile in Tile::ALL {
+        let Case { q, k, v, scale } = case(shape, seed, &gpu);
+        let error = distance(tiled(q, k, v, scale, bias(&gpu), Some(tile)), expected.clone());
+        assert!(error < LONG_AVERAGE, "{tile:?}: {error}");
+    }
+}
+
 #[test]
 fn a_long_sequence_is_read_tile_by_tile() {
     let keys = 131_072;
