@@ -98,7 +98,7 @@ fn a_denoiser_alone_is_measured_and_so_are_the_gpus_kernels() {
     let kernels = report["kernels"].as_array().expect("kernels");
     let shares: f64 = kernels.iter().filter_map(|kernel| kernel["share"].as_f64()).sum();
     assert!((shares - 1.0).abs() < 1e-6, "{report}");
-    for name in ["linear.wgsl", "attention.wgsl", "qk_norm_rope.wgsl"] {
+    for name in ["linear.wgsl", "attention_apart.wgsl", "qk_norm_rope.wgsl"] {
         assert!(
             kernels.iter().any(|kernel| kernel["name"] == name && kernel["ms"].as_f64() > Some(0.0)),
             "{name}: {report}"
