@@ -121,17 +121,20 @@ def reference(folder, inputs, out):
 
 
 @torch.inference_mode()
-def step(bench, model, inputs, dtype, **row):
-    """Times a denoiser; x, t, cap_feats and cap_mask are on the CPU."""
+def step(bench, model, inputs, dtype, save=None, **row):
+    """Times a denoiser, whose output it returns; x, t, cap_feats and cap_mask are on the CPU."""
     moved = lambda: {name: value.to(bench.device, dtype) for name, value in inputs.items()}
     here = moved()
+    out = model(**here).float().cpu()
+    if save:
+        reference(save, inputs, out)
     if bench.is_cuda:
         torch.cuda.reset_peak_memory_stats()
     ms = bench.median(lambda: model(**moved()).float().cpu())
     card_ms = bench.on_card(lambda: model(**here))
     mib = torch.cuda.max_memory_allocated() >> 20 if bench.is_cuda else None
     tell(**row, ms=ms, card_ms=card_ms, mib=mib)
-    return model(**here).float().cpu()
+    return out
 
 
 def denoiser(bench, args, name):
@@ -155,9 +158,9 @@ def denoiser(bench, args, name):
             engine = f"PyTorch {kind}"
             if args.compile:
                 sized, engine = torch.compile(sized, mode="reduce-overhead", dynamic=False), f"{engine}, compiled"
-            out = step(bench, sized, inputs, TYPES[kind], what=f"{name}, {config.tokens} tokens", engine=engine)
-            if kind == "f32" and not args.compile and side == peers.CONFIGS[name].latent_h:
-                reference(folder / "reference", inputs, out)
+            is_reference = kind == "f32" and not args.compile and side == peers.CONFIGS[name].latent_h
+            step(bench, sized, inputs, TYPES[kind], save=folder / "reference" if is_reference else None,
+                 what=f"{name}, {config.tokens} tokens", engine=engine)
 
 
 def next_dit(bench, args, folder):
@@ -165,6 +168,7 @@ def next_dit(bench, args, folder):
 
     net = NextDiT(folder, bench.device)
     config = net.model.config
+    save = Path(args.out) / "next-dit" / "reference"
     for side in args.latents or [config.sample_size]:
         tokens = (side // config.patch_size) ** 2
         random = torch.Generator().manual_seed(7)
@@ -175,12 +179,12 @@ def next_dit(bench, args, folder):
         for kind in args.types:
             net = net.to(TYPES[kind])
             row = dict(what=f"Next-DiT, {tokens} tokens")
+            # Of the first size, in the first type.
+            first, save = (save, None) if kind == "f32" else (None, save)
+            with without_masks():
+                outs.append(step(bench, net, inputs, TYPES[kind], first, **row, engine=f"diffusers {kind}, no masks"))
             if args.masks:
                 outs.append(step(bench, net, inputs, TYPES[kind], **row, engine=f"diffusers {kind}"))
-            with without_masks():
-                outs.append(step(bench, net, inputs, TYPES[kind], **row, engine=f"diffusers {kind}, no masks"))
-            if kind == "f32" and side == (args.latents or [config.sample_size])[0]:
-                reference(Path(args.out) / "next-dit" / "reference", inputs, outs[0])
         off = [float((out - outs[0]).norm() / outs[0].norm()) for out in outs]
         tell(what=f"Next-DiT, {tokens} tokens", engine="PyTorch", off=off)
 

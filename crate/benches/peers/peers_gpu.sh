@@ -84,7 +84,7 @@ large() {
   for size in $SIZES; do
     [ "$size" = 1024 ] || run "bench-2B-q4-$size" 150 bench --model "$WORK/2B-q4" --size "${size}x$size" --caption-tokens 64
   done
-  run torch-2B-2048 90 torch --types "$TYPES" --latents 64,256 next-dit "$folder"
+  run torch-2B-sizes 90 torch --types "$TYPES" --out "$WORK/sizes" --latents 64,256 next-dit "$folder"
 }
 
 for stage in "$@"; do
