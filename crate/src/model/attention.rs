@@ -8,6 +8,7 @@ use burn::{
 
 use super::{FlagDitConfig, sequence::Sequence};
 use crate::{
+    kernels::spread,
     nn::{
         attention::{attention, merge_heads, split_heads},
         linear::Linear,
@@ -109,7 +110,8 @@ impl JointAttention {
     fn to_caption(&self, q: Tensor<4>, caption: &CaptionKeys, gate: Tensor<1>) -> Tensor<4> {
         let scale = (q.dims()[3] as f64).powf(-0.5);
         let CaptionKeys { keys, values, bias } = caption.clone();
-        let gate = gate.tanh().reshape([1, self.heads, 1, 1]); // [1, H, 1, 1]
+        let gate = spread(gate.tanh(), q.dims()[0]); // [1 or B, H]
+        let gate = gate.unsqueeze_dim::<3>(2).unsqueeze_dim(3); // [1 or B, H, 1, 1]
         attention(q, keys, values, scale, Some(bias)) * gate
     }
 }

@@ -30,8 +30,12 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Opt
     reference(q, k, v, scale, bias)
 }
 
-/// [`attention`] by plain tensor operations, as many queries at a time as have [`SCORES_BYTES`] of scores.
+/// [`attention`] by plain tensor operations, as many queries at a time as have [`SCORES_BYTES`] of scores. Gradients need all
+/// scores again, so parts would spare a training nothing.
 pub fn reference(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Option<Tensor<4>>) -> Tensor<4> {
+    if q.device().is_autodiff() {
+        return whole(q, k, v, scale, bias);
+    }
     by_rows(q, k, v, scale, bias, SCORES_BYTES as usize)
 }
 
