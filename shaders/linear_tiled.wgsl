@@ -70,9 +70,12 @@ fn put(item: u32, values: mat4x4<f32>) {
     }
 }
 
-// Four rows of one feature by four columns of it: a column of the matrix is a row of y.
-fn outer(w: vec4<Element>, x: vec4<Element>) -> mat4x4<Element> {
-    return mat4x4<Element>(w * x.x, w * x.y, w * x.z, w * x.w);
+// With one feature more: of four rows of x, and of four columns of y. A column of the sum is a row of y. By fma, which is
+// one instruction of f32, and of two f16; a product and a sum are two.
+fn added(sum: mat4x4<Element>, w: vec4<Element>, x: vec4<Element>) -> mat4x4<Element> {
+    return mat4x4<Element>(
+        fma(w, vec4<Element>(x.x), sum[0]), fma(w, vec4<Element>(x.y), sum[1]),
+        fma(w, vec4<Element>(x.z), sum[2]), fma(w, vec4<Element>(x.w), sum[3]));
 }
 
 fn wide(sum: mat4x4<Element>) -> mat4x4<f32> {
@@ -111,13 +114,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var feature = 0u; feature < 4u * DEPTH; feature++) {
             let x_0 = tile_x[feature * HIGH + down];
             let w_0 = tile_w[feature * WIDE + across];
-            part_00 += outer(w_0, x_0);
+            part_00 = added(part_00, w_0, x_0);
             if MATS > 1u {
                 let x_1 = tile_x[feature * HIGH + SIDE_M + down];
                 let w_1 = tile_w[feature * WIDE + SIDE_N + across];
-                part_01 += outer(w_1, x_0);
-                part_10 += outer(w_0, x_1);
-                part_11 += outer(w_1, x_1);
+                part_01 = added(part_01, w_1, x_0);
+                part_10 = added(part_10, w_0, x_1);
+                part_11 = added(part_11, w_1, x_1);
             }
         }
         if IS_HALF {

@@ -161,9 +161,11 @@ impl<'a> Denoiser<'a> {
         let time = Tensor::full([self.rows], TIME, device);
         let velocity = self.model.forward_prepared(x, time, &self.condition(), &self.sequence);
         let values = velocity.into_data_async().await.map_err(|error| Error::device_lost("the velocity", error))?;
+        // A network that answers nonsense may be fast. Natively a GPU is waited for only where the numbers are looked at, so
+        // that belongs to the time.
+        let is_finite = values.iter::<f32>().all(f32::is_finite);
         let elapsed = milliseconds(start);
-        // A network that answers nonsense may be fast.
-        match values.iter::<f32>().all(f32::is_finite) {
+        match is_finite {
             true => Ok(elapsed),
             false => Err(Error::bad_model("the velocity").expected("finite numbers").found("infinite ones or NaN")),
         }

@@ -26,6 +26,8 @@ pub struct CaptionKeys {
     pub values: Tensor<4>,
     /// Which tokens are padding, `[B, 1, 1, T]`.
     pub bias: Tensor<4>,
+    /// What the caption's part is multiplied with, `[1 or B, H, 1, 1]`.
+    gates: Tensor<4>,
 }
 
 /// The attention of one block. A model of labels has nothing of what belongs to the caption.
@@ -82,7 +84,8 @@ impl JointAttention {
     /// Keys and values of the caption's normalised features `[B, T, C]`, with the mask's bias `[B, 1, 1, T]`; none in a model
     /// of labels.
     pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> Option<CaptionKeys> {
-        let (wk_y, wv_y) = self.wk_y.as_ref().zip(self.wv_y.as_ref())?;
+        let ((wk_y, wv_y), gate) = self.wk_y.as_ref().zip(self.wv_y.as_ref()).zip(self.gate.as_ref())?;
+        let gates = spread(gate.val().tanh(), features.dims()[0]); // [1 or B, H]
         let keys = wk_y.forward(features.clone());
         let keys = match &self.ky_norm {
             Some(norm) => norm.forward(keys),
@@ -90,7 +93,7 @@ impl JointAttention {
         };
         let values = wv_y.forward(features);
         let [keys, values] = [keys, values].map(|x| split_heads(x, self.kv_heads)); // [B, Hkv, T, d]
-        Some(CaptionKeys { keys, values, bias })
+        Some(CaptionKeys { keys, values, bias, gates: gates.unsqueeze_dims(&[2, 3]) })
     }
 
     /// What the heads saw, `[B, N, D]` of `[B, N, D]`; `wo` is still to follow.
@@ -99,19 +102,16 @@ impl JointAttention {
         let k = sequence.rope.heads(self.wk.forward(x.clone()), self.kv_heads, self.k_norm.as_ref());
         let v = split_heads(self.wv.forward(x), self.kv_heads);
         let own = attention(q.clone(), k, v, sequence.scale, sequence.bias.clone());
-        let out = match caption.zip(self.gate.as_ref()) {
-            Some((caption, gate)) => own + self.to_caption(q, caption, gate.val()),
+        merge_heads(match caption {
+            Some(caption) => own + to_caption(q, caption.clone()),
             None => own,
-        };
-        merge_heads(out)
+        })
     }
+}
 
-    /// The caption's part: the same rotated queries; keys without rotation; the plain scale; gated a head.
-    fn to_caption(&self, q: Tensor<4>, caption: &CaptionKeys, gate: Tensor<1>) -> Tensor<4> {
-        let scale = (q.dims()[3] as f64).powf(-0.5);
-        let CaptionKeys { keys, values, bias } = caption.clone();
-        let gate = spread(gate.tanh(), q.dims()[0]); // [1 or B, H]
-        let gate = gate.unsqueeze_dim::<3>(2).unsqueeze_dim(3); // [1 or B, H, 1, 1]
-        attention(q, keys, values, scale, Some(bias)) * gate
-    }
+/// The caption's part: the same rotated queries; keys without rotation; the plain scale; gated a head.
+fn to_caption(q: Tensor<4>, caption: CaptionKeys) -> Tensor<4> {
+    let scale = (q.dims()[3] as f64).powf(-0.5);
+    let CaptionKeys { keys, values, bias, gates } = caption;
+    attention(q, keys, values, scale, Some(bias)) * gates
 }

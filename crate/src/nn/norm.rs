@@ -117,18 +117,24 @@ impl GroupNorm {
 
     /// `[B, C, H, W]` to `[B, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let grouped = self.grouped(x.clone());
+        let mean = |x: Tensor<4>| x.mean_dim(3).mean_dim(2); // [B, groups, 1, 1]
+        let average = mean(grouped.clone());
+        let variance = mean((grouped - average.clone()).square());
+        let groups = |x: Tensor<4>| x.squeeze_dims(&[2, 3]); // [B, groups]
+        self.forward_by(x, &Moments { mean: groups(average), variance: groups(variance) })
+    }
+
+    /// `[B, C, H, W]` to `[B, groups, C/groups·H, W]`, whose means are taken row by row: a single sum of millions of numbers
+    /// would lose digits, and on a GPU one invocation would add them up.
+    fn grouped(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
-        let grouped = x.reshape([batch, self.groups, channels / self.groups * height * width]); // [B, groups, C/groups·H·W]
-        let normed = layer_norm_plain(grouped, self.epsilon).reshape([batch, channels, height, width]); // [B, C, H, W]
-        let affine = |v: &Param<Tensor<1>>| v.val().reshape([1, channels, 1, 1]); // [1, C, 1, 1]
-        normed * affine(&self.weight) + affine(&self.bias)
+        x.reshape([batch, self.groups, channels / self.groups * height, width]) // [B, groups, C/groups·H, W]
     }
 
     /// The statistics by which [`Self::forward`] would normalise x `[B, C, H, W]`, were its batch one picture.
     pub fn moments(&self, x: Tensor<4>) -> Moments {
-        let [batch, channels, height, width] = x.dims();
-        let grouped = x.reshape([batch, self.groups, channels / self.groups * height, width]); // [B, groups, C/groups·H, W]
-        // Row by row: a single sum of millions of numbers would lose digits.
+        let grouped = self.grouped(x);
         let mean = |x: Tensor<4>| x.mean_dim(3).mean_dim(2).mean_dim(0); // [1, groups, 1, 1]
         let average = mean(grouped.clone());
         let variance = mean((grouped - average.clone()).square());
@@ -136,17 +142,22 @@ impl GroupNorm {
         Moments { mean: groups(average), variance: groups(variance) }
     }
 
-    /// [`Self::forward`] by statistics `[1, groups]` that may be another's.
+    /// [`Self::forward`] by statistics `[B, groups]`, or `[1, groups]`, that may be another's.
     pub fn forward_by(&self, x: Tensor<4>, moments: &Moments) -> Tensor<4> {
         let channels = x.dims()[1];
-        let each = |v: Tensor<2>| v.reshape([self.groups, 1]).repeat_dim(1, channels / self.groups).reshape([channels]); // [C]
-        let scale = self.weight.val() * each((moments.variance.clone() + self.epsilon).sqrt().recip());
-        let shift = self.bias.val() - each(moments.mean.clone()) * scale.clone();
-        x * scale.reshape([1, channels, 1, 1]) + shift.reshape([1, channels, 1, 1]) // [B, C, H, W]
+        let each = |v: Tensor<2>| {
+            let rows = v.dims()[0];
+            let each = v.reshape([rows, self.groups, 1]).expand([rows, self.groups, channels / self.groups]);
+            each.reshape([rows, channels]) // [1 or B, C]
+        };
+        let scale = self.weight.val().unsqueeze() * each((moments.variance.clone() + self.epsilon).sqrt().recip());
+        let shift = self.bias.val().unsqueeze() - each(moments.mean.clone()) * scale.clone();
+        let [scale, shift] = [scale, shift].map(|v| v.unsqueeze_dims(&[2, 3])); // [1 or B, C, 1, 1]
+        x * scale + shift
     }
 }
 
-/// Mean and variance of the groups of one group norm or of several, each `[norms, groups]`.
+/// Mean and variance of the groups of one group norm, each `[B, groups]`, or of several, each `[norms, groups]`.
 #[derive(Debug, Clone)]
 pub struct Moments {
     /// Of all values of a group.

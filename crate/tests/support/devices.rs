@@ -16,7 +16,13 @@ const REAL_GPU: &str = "FLAGDIT_TEST_REAL_GPU";
 /// It is made once a process and never torn down: drivers have crashed there.
 pub fn software_gpu() -> (Device, String) {
     static TARGET: OnceLock<(Device, String)> = OnceLock::new();
-    TARGET.get_or_init(|| if env::var_os(REAL_GPU).is_some() { real() } else { lavapipe() }).clone()
+    TARGET.get_or_init(|| if is_real() { real() } else { lavapipe() }).clone()
+}
+
+/// Whether tests run on a real GPU, which may make large products of codes in f16.
+#[allow(dead_code, reason = "not every test asks")]
+pub fn is_real() -> bool {
+    env::var_os(REAL_GPU).is_some()
 }
 
 fn lavapipe() -> (Device, String) {

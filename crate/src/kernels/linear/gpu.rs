@@ -1,4 +1,6 @@
-//! The shader's launch.
+//! The shaders' launch.
+
+use std::cell::RefCell;
 
 use burn::{
     backend::{
@@ -153,7 +155,7 @@ impl Linear for CubeBackend {
         gates: FloatTensor<Self>,
         terms: Terms,
     ) -> FloatTensor<Self> {
-        launch(x, codes, into_contiguous(scales), [b, other, gates], terms)
+        launch(x, codes, scales, [b, other, gates], terms)
     }
 
     fn dense_linear(
@@ -164,22 +166,49 @@ impl Linear for CubeBackend {
         gates: FloatTensor<Self>,
         terms: Terms,
     ) -> FloatTensor<Self> {
-        let nothing = empty(&x, &[1]);
-        launch(x, w, nothing, [b, other, gates], terms)
+        // Its scales are not read.
+        let scales = x.clone();
+        launch(x, w, scales, [b, other, gates], terms)
     }
 }
 
 /// The last three are what is added and multiplied where there is a product: b, and of an end other and gates.
 fn launch(x: CubeTensor, w: CubeTensor, scales: CubeTensor, after: [CubeTensor; 3], terms: Terms) -> CubeTensor {
-    let ([x, w], [b, other, gates]) = ([x, w].map(into_contiguous), after.map(into_contiguous));
+    let [x, w] = [x, w].map(into_contiguous);
     let ([m, k], n) = ([x.meta.shape()[0], x.meta.shape()[1]], w.meta.shape()[0]);
     let y = empty(&x, &[m, n]);
     let numbers = [m, n, k, terms.rows_a_gate].map(|count| count as u64).to_vec();
     let way = terms.way.unwrap_or_else(|| Way::for_shape(m, n, terms.weights.is_quantized(), hardware(&x)));
     let shader = shader(terms.weights, terms.has_bias, terms.end, way);
-    let tensors = [&x, &w, &scales, &b, &other, &gates, &y];
-    shader.launch(&x.client, way.tile.workgroups(m, n), &tensors, numbers);
+    let nothing = nothing(&x);
+    let bound = |is_read: bool, tensor, place: usize| match is_read {
+        true => into_contiguous(tensor),
+        false => nothing[place].clone(),
+    };
+    let [b, other, gates] = after;
+    let scales = bound(terms.weights.is_quantized(), scales, 0);
+    let b = bound(terms.has_bias, b, 1);
+    let other = bound(terms.end != PLAIN, other, 2);
+    let gates = bound(terms.end == RESIDUAL, gates, 3);
+    shader.launch(&x.client, way.tile.workgroups(m, n), &[&x, &w, &scales, &b, &other, &gates, &y], numbers);
     y
+}
+
+thread_local! {
+    /// By device, what is bound where a variant reads nothing: no two bindings may share memory, and four buffers a launch
+    /// cost as much as the launch. Never freed: the device may be gone before the thread.
+    static NOTHING: RefCell<Vec<&'static [CubeTensor; 4]>> = const { RefCell::new(Vec::new()) };
+}
+
+fn nothing(x: &CubeTensor) -> &'static [CubeTensor; 4] {
+    NOTHING.with_borrow_mut(|known| {
+        if let Some(nothing) = known.iter().find(|nothing| nothing[0].device == x.device) {
+            return *nothing;
+        }
+        let nothing: &[CubeTensor; 4] = Box::leak(Box::new(std::array::from_fn(|_| empty(x, &[1]))));
+        known.push(nothing);
+        nothing
+    })
 }
 
 fn hardware(x: &CubeTensor) -> Hardware {
@@ -204,7 +233,7 @@ pub fn dense(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End, way: Op
     Tensor::from_dispatch(Dispatch::dense_linear(x, w, b, other, gates, terms))
 }
 
-/// With b, other and gates, or something to bind where there are none.
+/// With b, other and gates; where there are none, x stands for them, since an extension takes no optional tensors.
 fn terms(
     x: &Tensor<2>,
     weights: Weights,
@@ -212,17 +241,16 @@ fn terms(
     end: End,
     way: Option<Way>,
 ) -> (Terms, [DispatchTensor; 3]) {
-    let (device, has_bias) = (x.device(), b.is_some());
-    let nothing = || Tensor::<2>::empty([1, 1], &device);
+    let has_bias = b.is_some();
     let (end, other, gates) = match end {
-        End::Plain => (PLAIN, nothing(), nothing()),
-        End::Residual { other, gates } => (RESIDUAL, other, gates),
-        End::Gated(other) => (GATED, other, nothing()),
+        End::Plain => (PLAIN, None, None),
+        End::Residual { other, gates } => (RESIDUAL, Some(other), Some(gates)),
+        End::Gated(other) => (GATED, Some(other), None),
     };
-    let rows_a_gate = (x.dims()[0] / gates.dims()[0]).max(1);
-    let b = b.unwrap_or_else(|| Tensor::empty([1], &device));
-    let terms = Terms { weights, has_bias, end, rows_a_gate, way };
-    (terms, [b.into_dispatch(), other.into_dispatch(), gates.into_dispatch()])
+    let rows_a_gate = gates.as_ref().map_or(1, |gates| x.dims()[0] / gates.dims()[0]);
+    let or_x = |tensor: Option<Tensor<2>>| tensor.unwrap_or_else(|| x.clone()).into_dispatch();
+    let b = b.map_or_else(|| x.clone().into_dispatch(), Tensor::into_dispatch);
+    (Terms { weights, has_bias, end, rows_a_gate, way }, [b, or_x(other), or_x(gates)])
 }
 
 /// `[M, K]` with K rounded up to whole vectors by zeros, which add nothing to a product.
