@@ -17,6 +17,10 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Opt
     if super::run_on(&q.device()) && gpu::takes(&q, &k, &v) {
         return gpu::launch(q, k, v, scale, bias);
     }
+    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref()) {
+        return out;
+    }
     reference(q, k, v, scale, bias)
 }
 
