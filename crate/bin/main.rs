@@ -25,6 +25,11 @@ use flagdit::error::{Error, Result};
 use args::{Args, Command};
 use terminal::Terminal;
 
+// On the CPU a step makes and drops hundreds of tensors of megabytes; the system's allocator returns each to the kernel,
+// which clears its pages when they come back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     silence_mesa();
     panics::keep_quiet();
