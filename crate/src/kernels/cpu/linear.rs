@@ -14,14 +14,28 @@ use super::{
 
 /// What a core multiplies and adds in a nanosecond, about.
 const PRODUCTS: usize = 40;
-/// Rows of x are computed together: beyond, their results have left the cache when the end comes.
-const MOST_ROWS: usize = 128;
 /// The product works on so many rows at a time, or a few less.
 const ROWS: usize = 8;
-/// So few rows take all cores together: the time is that of reading W.
-const FEW_ROWS: usize = 16;
-/// From so many numbers of W on.
-const LARGE: usize = 1 << 18;
+/// From so many rows on a product lays W out anew before: pieces that are larger should be few.
+const UNPACKED_ROWS: usize = 48;
+/// But of no more rows: beyond, their results have left the cache when the end comes.
+const MOST_ROWS: usize = 144;
+/// So many numbers of W no core's cache holds: it must be laid out, which takes so many rows to be worth it.
+const LARGE: usize = 1 << 19;
+const LARGE_ROWS: usize = 256;
+
+/// Rows of a piece, and the cores that compute one together.
+fn pieces([m, n, k]: [usize; 3]) -> (usize, usize) {
+    if n * k < LARGE {
+        let at_once = rows_at_once(m, n * k / PRODUCTS);
+        let at_once = if at_once <= UNPACKED_ROWS || cores() == 1 { at_once } else { (2 * at_once).min(MOST_ROWS) };
+        return (at_once.next_multiple_of(ROWS), 1);
+    }
+    match m / LARGE_ROWS {
+        count if count < cores() => (m, cores()),
+        count => (m.div_ceil(count), 1),
+    }
+}
 
 /// [`dense_linear`](super::super::dense_linear) for plain f32 on the CPU.
 pub fn dense_linear(x: &Tensor<2>, w: &Tensor<2>, b: Option<&Tensor<1>>, end: &End) -> Option<Tensor<2>> {
@@ -33,12 +47,7 @@ pub fn dense_linear(x: &Tensor<2>, w: &Tensor<2>, b: Option<&Tensor<1>>, end: &E
     let [row, column] = x.strides();
     let [w_row, w_column] = w.strides();
     let (values, w) = (x.values(), Matrix { values: w.values(), row: w_column, column: w_row });
-    let is_few = m <= FEW_ROWS;
-    let at_once = match is_few {
-        true => m,
-        false => rows_at_once(m, n * k / PRODUCTS).min(MOST_ROWS).next_multiple_of(ROWS).min(m),
-    };
-    let cores = if is_few && n * k >= LARGE { cores() } else { 1 };
+    let (at_once, cores) = pieces([m, n, k]);
     let lengths = (0..m).step_by(at_once).map(|first| at_once.min(m - first) * n);
     let fill = |(): &mut (), Piece { first, values: z }: Piece| {
         let (first, rows) = (first / n, z.len() / n);

@@ -6,13 +6,16 @@ use std::{
     vec,
 };
 
-/// What is worth being handed to another core: waking one takes some 10 µs, and 50 on a busy machine.
-const PIECE_NANOSECONDS: usize = 50_000;
+/// What is worth being handed to another core: waking one takes some 10 µs, and longer on a busy machine.
+const PIECE_NANOSECONDS: usize = 25_000;
 /// Of each core, so that one that comes late leaves its share to the others.
 const PIECES: usize = 4;
 
 /// Rows that are computed at a time, of so many that take so long each.
 pub fn rows_at_once(rows: usize, nanoseconds: usize) -> usize {
+    if cores() == 1 {
+        return rows.max(1);
+    }
     let least = PIECE_NANOSECONDS / nanoseconds.max(1);
     rows.div_ceil(PIECES * cores()).max(least).clamp(1, rows.max(1))
 }
@@ -118,7 +121,8 @@ mod tests {
     #[test]
     fn short_work_stays_together() {
         assert_eq!(rows_at_once(100, 1), 100);
-        assert_eq!(rows_at_once(100, PIECE_NANOSECONDS), 100usize.div_ceil(PIECES * cores()));
+        let pieces = if cores() == 1 { 1 } else { PIECES * cores() };
+        assert_eq!(rows_at_once(100, PIECE_NANOSECONDS), 100usize.div_ceil(pieces));
         assert_eq!([rows_at_once(0, 1), rows_at_once(1, usize::MAX)], [1, 1]);
     }
 }
