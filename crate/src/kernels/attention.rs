@@ -18,10 +18,26 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Opt
         return gpu::launch(q, k, v, scale, bias);
     }
     #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
-    if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref()) {
+    if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref(), None) {
         return out;
     }
     reference(q, k, v, scale, bias)
+}
+
+/// `other + gates · attention`, other `[B, H, N, d]` and gates `[H]`: attention to something else beside a first one.
+pub fn add_attention(
+    other: Tensor<4>,
+    gates: Tensor<1>,
+    [q, k, v]: [Tensor<4>; 3],
+    scale: f64,
+    bias: Option<Tensor<4>>,
+) -> Tensor<4> {
+    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref(), Some((&other, &gates))) {
+        return out;
+    }
+    let heads = gates.dims()[0];
+    other + attention(q, k, v, scale, bias) * gates.reshape([1, heads, 1, 1]) // [1, H, 1, 1]
 }
 
 /// [`attention`] by plain tensor operations, as many queries at a time as have [`SCORES_BYTES`] of scores.

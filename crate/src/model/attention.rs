@@ -9,7 +9,7 @@ use burn::{
 use super::{FlagDitConfig, sequence::Sequence};
 use crate::{
     nn::{
-        attention::{attention, merge_heads, split_heads},
+        attention::{add_attention, attention, merge_heads, split_heads},
         linear::Linear,
         norm::LayerNorm,
     },
@@ -99,17 +99,16 @@ impl JointAttention {
         let v = split_heads(self.wv.forward(x), self.kv_heads);
         let own = attention(q.clone(), k, v, sequence.scale, sequence.bias.clone());
         let out = match caption.zip(self.gate.as_ref()) {
-            Some((caption, gate)) => own + self.to_caption(q, caption, gate.val()),
+            Some((caption, gate)) => add_caption(own, q, caption, gate.val()),
             None => own,
         };
         merge_heads(out)
     }
+}
 
-    /// The caption's part: the same rotated queries; keys without rotation; the plain scale; gated a head.
-    fn to_caption(&self, q: Tensor<4>, caption: &CaptionKeys, gate: Tensor<1>) -> Tensor<4> {
-        let scale = (q.dims()[3] as f64).powf(-0.5);
-        let CaptionKeys { keys, values, bias } = caption.clone();
-        let gate = gate.tanh().reshape([1, self.heads, 1, 1]); // [1, H, 1, 1]
-        attention(q, keys, values, scale, Some(bias)) * gate
-    }
+/// The caption's part is added: the same rotated queries; keys without rotation; the plain scale; gated a head.
+fn add_caption(own: Tensor<4>, q: Tensor<4>, caption: &CaptionKeys, gate: Tensor<1>) -> Tensor<4> {
+    let scale = (q.dims()[3] as f64).powf(-0.5);
+    let CaptionKeys { keys, values, bias } = caption.clone();
+    add_attention(own, gate.tanh(), [q, keys, values], scale, Some(bias))
 }

@@ -1,7 +1,7 @@
 //! The processor's own loops against the plain-tensor references, over ragged shapes.
 
 use burn::tensor::{DType, Device, Tensor};
-use flagdit::kernels::attention::{self, attention};
+use flagdit::kernels::attention::{self, add_attention, attention};
 use flagdit::kernels::cpu;
 use flagdit::kernels::linear::{End, dense_linear, dense_reference};
 use flagdit::kernels::qk_norm_rope::{self, Pairing, Rotation, qk_norm_rope};
@@ -104,7 +104,7 @@ fn attention_agrees_with_its_reference() {
             Some(x(seed + 5, [batch, 1, queries, 1]).expand([batch, 1, queries, keys])),
         ];
         for (number, bias) in biases.into_iter().enumerate() {
-            let found = cpu::attention::attention(&q, &k, &v, 0.4, bias.as_ref()).expect("plain f32 on the CPU");
+            let found = cpu::attention::attention(&q, &k, &v, 0.4, bias.as_ref(), None).expect("plain f32 on the CPU");
             let expected = attention::reference(q.clone(), k.clone(), v.clone(), 0.4, bias);
             let error = distance(found, expected);
             assert!(error < TOLERANCE, "{shape:?}, bias {number}: {error}");
@@ -119,9 +119,31 @@ fn attention_reads_views() {
     let k = Tensor::cat(vec![k.clone(), k], 3).narrow(3, width / 2, width);
     let v = (v.swap_dims(2, 3) * 1.0).swap_dims(2, 3);
     let bias = x(4, [1, 1, 45, 45]).swap_dims(2, 3);
-    let found = cpu::attention::attention(&q, &k, &v, 0.3, Some(&bias)).expect("plain f32 on the CPU");
+    let found = cpu::attention::attention(&q, &k, &v, 0.3, Some(&bias), None).expect("plain f32 on the CPU");
     let expected = attention::reference(q, k, v, 0.3, Some(bias));
     assert!(distance(merge_heads(found), merge_heads(expected)) < TOLERANCE);
+}
+
+/// To something else beside a first one, which lies in heads or token by token.
+#[test]
+fn attention_is_added_by_gates() {
+    for (seed, [batch, heads, kv_heads, queries, keys, width]) in (0..).step_by(10).zip(HEADS) {
+        let q = x(seed, [batch, heads, queries, width]);
+        let [k, v] = [1, 2].map(|number| x(seed + number, [batch, kv_heads, keys, width]));
+        let gates = x(seed + 3, [heads]);
+        let product = attention::reference(q.clone(), k.clone(), v.clone(), 0.4, None);
+        let added = product * gates.clone().reshape([1, heads, 1, 1]); // [B, H, N, d]
+        for other in
+            [x(seed + 4, [batch, heads, queries, width]), x(seed + 5, [batch, queries, heads, width]).swap_dims(1, 2)]
+        {
+            let onto = Some((&other, &gates));
+            let found = cpu::attention::attention(&q, &k, &v, 0.4, None, onto).expect("plain f32 on the CPU");
+            let expected = other.clone() + added.clone();
+            assert!(distance(found.clone(), expected) < TOLERANCE, "{batch}x{heads}x{queries}x{keys}x{width}");
+            let kernel = add_attention(other, gates.clone(), [q.clone(), k.clone(), v.clone()], 0.4, None);
+            assert_eq!((kernel - found).abs().max().into_scalar::<f32>(), 0.0, "the kernel goes another way");
+        }
+    }
 }
 
 /// One row has no key at all: it gets the average of all values.
@@ -130,7 +152,7 @@ fn masked_keys_have_no_part() {
     let [q, k, v] = [1, 2, 3].map(|seed| x(seed, [1, 2, 70, 32]));
     let none = Tensor::full([1, 1, 1, 70], MASKED, &Device::flex());
     let bias = Tensor::cat(vec![causal_bias(70, &Device::flex()).narrow(2, 0, 69).flip([3]), none], 2); // [1, 1, N, N]
-    let found = cpu::attention::attention(&q, &k, &v, 1.0, Some(&bias)).expect("plain f32 on the CPU");
+    let found = cpu::attention::attention(&q, &k, &v, 1.0, Some(&bias), None).expect("plain f32 on the CPU");
     assert!(distance(found.clone(), attention::reference(q, k, v.clone(), 1.0, Some(bias))) < TOLERANCE);
     assert!(distance(found.narrow(2, 69, 1), v.mean_dim(2)) < TOLERANCE);
 }
@@ -215,7 +237,7 @@ fn the_kernels_take_the_loops() {
     let heads = cpu::qk_norm_rope::qk_norm_rope(&tokens, 4, None, &rotation).expect("plain f32 on the CPU");
     same(merge_heads(qk_norm_rope(tokens, 4, None, &rotation)), Some(merge_heads(heads.clone())));
     let [q, k, v] = [(); 3].map(|()| heads.clone());
-    let found = cpu::attention::attention(&q, &k, &v, 0.3, None).map(merge_heads);
+    let found = cpu::attention::attention(&q, &k, &v, 0.3, None, None).map(merge_heads);
     same(merge_heads(attention(q, k, v, 0.3, None)), found);
     let [input, w] = [x(4, [50, 30]), x(5, [20, 30])];
     let found = cpu::linear::dense_linear(&input, &w, None, &End::Plain).map(|y| y.unsqueeze::<3>());

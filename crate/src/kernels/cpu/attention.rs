@@ -21,13 +21,15 @@ const SCORES: usize = 1 << 16;
 /// But of so many queries: the keys are read once for all of them.
 const LEAST_QUERIES: usize = 16;
 
-/// [`attention`](super::super::attention()) for plain f32 on the CPU. The result lies as `[B, N, H, d]` does.
+/// [`attention`](super::super::attention()) for plain f32 on the CPU, where `onto` is given as the end of
+/// [`add_attention`](super::super::attention::add_attention). The result lies as `[B, N, H, d]` does.
 pub fn attention(
     q: &Tensor<4>,
     k: &Tensor<4>,
     v: &Tensor<4>,
     scale: f64,
     bias: Option<&Tensor<4>>,
+    onto: Option<(&Tensor<4>, &Tensor<1>)>,
 ) -> Option<Tensor<4>> {
     let ([batch, heads, queries, width], keys) = (q.dims(), k.dims()[2]);
     if [q, k, v].iter().any(|x| x.dims().contains(&0)) || bias.is_some_and(|bias| bias.dims()[3] != keys) {
@@ -42,6 +44,10 @@ pub fn attention(
             None => None,
         },
         scale: scale as f32,
+        onto: match onto {
+            Some((other, gates)) => Some((Array::of(other)?.in_rows(), Array::of(gates)?.in_rows())),
+            None => None,
+        },
     };
     let nanoseconds = heads * keys * (2 * width).div_ceil(PRODUCTS);
     let at_once = rows_at_once(batch * queries, nanoseconds).min((SCORES / keys).max(LEAST_QUERIES)).min(queries);
@@ -59,6 +65,8 @@ struct Heads {
     v: Array<4>,
     bias: Option<Array<4>>,
     scale: f32,
+    /// What it is added to, and by which factor for each head.
+    onto: Option<(Array<4>, Array<1>)>,
 }
 
 impl Heads {
@@ -85,7 +93,15 @@ impl Heads {
             }
             let weights = Matrix { values: weights, row: keys, column: 1 };
             let v = matrix(&self.v, [batch, kv_head, 0]);
-            multiply([count, width, keys], weights, v, &mut out[head * width..], heads * width, 1);
+            let out = &mut out[head * width..];
+            multiply([count, width, keys], weights, v, out, heads * width, 1);
+            if let Some((other, gates)) = &self.onto {
+                for (query, row) in (query..).zip(out.chunks_mut(heads * width)) {
+                    // SAFETY: the product wrote this head of every query.
+                    let row = unsafe { row[..width].assume_init_mut() };
+                    add_gated(row, gates.values()[head], &matrix(other, [batch, head, query]).values[..width]);
+                }
+            }
         }
     }
 }
@@ -121,6 +137,14 @@ vectorized! {
         let share = 1.0 / sum(row, |x| x);
         for x in row {
             *x *= share;
+        }
+    }
+}
+
+vectorized! {
+    fn add_gated(row: &mut [f32], gate: f32, other: &[f32]) {
+        for (x, other) in row.iter_mut().zip(other) {
+            *x = other + gate * *x;
         }
     }
 }
