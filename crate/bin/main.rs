@@ -25,8 +25,12 @@ use flagdit::error::{Error, Result};
 use args::{Args, Command};
 use terminal::Terminal;
 
+// A step on the CPU makes and drops hundreds of tensors of megabytes. The system's allocator gives each back to the kernel,
+// which clears its pages when they are asked for again; and it aligns them to 16 bytes, where vectors have 64.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    keep_freed_memory();
     silence_mesa();
     panics::keep_quiet();
     let args = match Args::try_parse() {
@@ -60,23 +64,6 @@ fn run(command: Command, terminal: &Terminal) -> Result<()> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "flagdit", &mut script);
             terminal.print(String::from_utf8_lossy(&script).trim_end())
-        }
-    }
-}
-
-/// A step on the CPU makes and drops hundreds of tensors of megabytes. Left alone, glibc gives each back to the kernel, which
-/// has to clear its pages when they are asked for again: a tenth of the time.
-fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        /// The largest that glibc takes here; larger blocks come from the kernel, and go back to it at once.
-        const LARGEST_KEPT: libc::c_int = 32 << 20;
-        /// Beyond this, what is free at the end of the heap is given back.
-        const MOST_KEPT: libc::c_int = 256 << 20;
-        // SAFETY: both only change how memory is allocated from now on.
-        unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_KEPT);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, MOST_KEPT);
         }
     }
 }
