@@ -210,7 +210,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<usize>,
     /// Single calls of the denoiser, from random numbers on the CPU to the velocity on the CPU: all that the model folder
-    /// must hold is a denoiser. --size is that of the picture
+    /// must hold is a denoiser. --size is that of the picture, as large as you like
     #[arg(long, conflicts_with_all = ["kind", "frames", "views", "seconds", "steps"])]
     pub denoiser: bool,
     /// Rows of the denoiser's batch; 2, with a prompt and without, if absent

@@ -18,7 +18,7 @@ use crate::{
     progress::{Settings, pause},
     request::Kind,
     sampler::noise,
-    weights::{ByteSource, Reader},
+    weights::{ByteSource, Reader, manifest::Sizes},
 };
 
 /// Rows of the batch: with a prompt and without.
@@ -27,10 +27,15 @@ const BATCH: usize = 2;
 const CAPTION_TOKENS: usize = 16;
 /// More than any batch of prompts, and than any text encoder reads.
 const MOST: usize = 4096;
+/// Pixels along a side at most, and tokens: twice the longest sequence that anybody trained. A call draws nothing, so that the
+/// model was made for smaller pictures does not matter.
+const MOST_PIXELS: u32 = 1 << 16;
+const MOST_TOKENS: usize = 1 << 18;
 /// A time in the midst; the cost does not depend on it.
 const TIME: f32 = 0.35;
 
-/// A call of the denoiser, for a picture. What is absent comes from the model's manifest, or is what is usual.
+/// A call of the denoiser, for a picture of any size, also one that is larger than what the model makes. What is absent comes
+/// from the model's manifest, or is what is usual.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Call {
@@ -73,7 +78,9 @@ pub(super) async fn measure(
 
     progress(Progress::WarmUp);
     let mut times = Times { load, first: denoiser.timed().await?, counted: Vec::new() };
-    denoiser.timed().await?;
+    if times.first < super::PATIENCE_MS {
+        denoiser.timed().await?;
+    }
     let start = Instant::now();
     while times.wants_more(start) {
         progress(Progress::Steps { done: times.counted.len(), least: super::LEAST });
@@ -99,10 +106,17 @@ fn extent(call: &Call, reader: &Reader) -> Result<(Settings, LatentShape)> {
     let sizes = manifest.sizes.get(Kind::Image.name()).ok_or_else(|| {
         Error::bad_request("the denoiser").expected("a model that makes pictures").found(manifest.modalities.join(", "))
     })?;
-    let (width, height) = image::size(sizes, call.width, call.height)?;
-    let patch = parts::denoiser_config(manifest)?.patch_size;
-    let latent = |side: usize| side / sizes.multiple as usize * patch;
-    Ok((Settings { width, height, ..Settings::default() }, LatentShape::picture(latent(height), latent(width))))
+    let any = Sizes { max: vec![MOST_PIXELS; 2], ..sizes.clone() };
+    let (width, height) = image::size(&any, call.width, call.height)?;
+    let config = parts::denoiser_config(manifest)?;
+    let latent = |side: usize| side / sizes.multiple as usize * config.patch_size;
+    let shape = LatentShape::picture(latent(height), latent(width));
+    match config.layout(shape).tokens() {
+        tokens if tokens > MOST_TOKENS => {
+            Err(Error::bad_request("size").expected(format!("at most {MOST_TOKENS} tokens")).found(tokens.to_string()))
+        }
+        _ => Ok((Settings { width, height, ..Settings::default() }, shape)),
+    }
 }
 
 /// A denoiser with all that a call is given, on the CPU, and what all calls share, on the device.

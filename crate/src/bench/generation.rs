@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     kernels,
     pipeline::Pipeline,
+    plan::Blueprint,
     progress::{Event, Settings, Stage},
     request::Request,
     weights::ByteSource,
@@ -27,6 +28,7 @@ pub(super) async fn measure(
     let start = Instant::now();
     let pipeline = Pipeline::open_with(source, device, &mut |load| progress(Progress::Load(load))).await?;
     let load = milliseconds(start);
+    let request = &subject(pipeline.blueprint(), request);
 
     progress(Progress::WarmUp);
     let Run { settings, step_ms, .. } = run(&pipeline, request, &mut |_| {}).await?;
@@ -50,6 +52,15 @@ pub(super) async fn measure(
         false => Vec::new(),
     };
     Ok(Report { kernels, generation_ms: Some(median(whole_ms)), ..report })
+}
+
+/// The request with something that the model can draw: one that knows labels cannot follow words.
+fn subject(blueprint: &Blueprint, request: &Request) -> Request {
+    if blueprint.denoiser.num_classes.is_none() || request.class.is_some() {
+        return request.clone();
+    }
+    let Request { prompt, class, .. } = blueprint.example(request.kind);
+    Request { prompt, class, ..request.clone() }
 }
 
 /// Generations that are counted at least.

@@ -2,7 +2,8 @@
 //! browser measure with this and print the same [`Report`].
 //!
 //! The clock runs from the CPU to the CPU: what a step is given is uploaded while it runs, and what comes of it is read
-//! back. The first run is not counted. Of the others the median is told, of at least [`LEAST`] steps.
+//! back. The first run is not counted. Of the others the median is told, of at least [`LEAST`] steps, unless a step takes
+//! so long that fewer must do.
 
 mod call;
 mod generation;
@@ -17,12 +18,16 @@ use crate::{device::Device, error::Result, progress::LoadProgress, request::Requ
 pub use call::Call;
 pub use report::{Adapter, Report};
 
-/// Steps that are counted at least; of five the median stays where it is if one was interrupted.
+/// Steps that are counted at least, if they do not take [`PATIENCE_MS`]; of five the median stays where it is if one was
+/// interrupted.
 pub const LEAST: usize = 5;
 /// Steps that are counted at most.
 const MOST: usize = 50;
 /// Beyond the least, steps are added for so long, in milliseconds.
 const BUDGET_MS: f64 = 2000.0;
+/// After so long, in milliseconds, what is counted is enough, if only one step: the longest sequences and the largest models
+/// take minutes a step, and next to that interruptions are short.
+const PATIENCE_MS: f64 = 20_000.0;
 
 /// What to measure.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -40,7 +45,8 @@ pub struct Options {
 #[serde(rename_all = "camelCase")]
 #[allow(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum Work {
-    /// From the prompt to the output; its steps are the solver's.
+    /// From the prompt to the output; its steps are the solver's. A model that knows labels draws the first one if the
+    /// request names none.
     Generation(Request),
     /// Calls of the denoiser alone, which may be all that the model holds; each is a step.
     Denoiser(Call),
@@ -94,8 +100,16 @@ struct Times {
 impl Times {
     /// Whether one more run is wanted, if counting began `since`.
     fn wants_more(&self, since: Instant) -> bool {
-        let steps = self.counted.len();
-        steps < LEAST || (steps < MOST && milliseconds(since) < BUDGET_MS)
+        self.wants_more_after(milliseconds(since))
+    }
+
+    fn wants_more_after(&self, elapsed_ms: f64) -> bool {
+        match self.counted.len() {
+            0 => true,
+            1..LEAST => elapsed_ms < PATIENCE_MS,
+            LEAST..MOST => elapsed_ms < BUDGET_MS,
+            _ => false,
+        }
     }
 
     fn least(&self) -> f64 {
@@ -133,9 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn five_steps_are_counted_whatever_they_take_and_fifty_at_most() {
-        let now = Instant::now();
+    fn five_steps_are_counted_unless_they_take_minutes_and_fifty_at_most() {
         let times = |steps| Times { load: 1.0, first: 1.0, counted: vec![1.0; steps] };
-        assert!(times(LEAST - 1).wants_more(now) && times(LEAST).wants_more(now) && !times(MOST).wants_more(now));
+        assert!(times(0).wants_more_after(2.0 * PATIENCE_MS) && !times(1).wants_more_after(2.0 * PATIENCE_MS));
+        assert!(times(LEAST - 1).wants_more_after(2.0 * BUDGET_MS) && !times(LEAST).wants_more_after(2.0 * BUDGET_MS));
+        assert!(times(LEAST).wants_more_after(0.0) && !times(MOST).wants_more_after(0.0));
     }
 }

@@ -9,22 +9,26 @@ pub mod conv2d;
 // The browser's GPU engine computes nothing on the CPU but what its shaders are compared with.
 #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
 pub mod cpu;
+mod layer_norm;
 pub mod linear;
 mod matmul;
 pub mod qk_norm_rope;
 pub mod rms_norm_modulate;
 #[cfg(feature = "gpu")]
 mod shader;
+mod spread;
 mod stock;
 mod watch;
 
 pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
 pub use conv2d::conv2d;
+pub use layer_norm::layer_norm;
 pub use linear::{End, QuantMatrix, dense_linear, quant_linear};
 pub use matmul::matmul;
 pub use qk_norm_rope::qk_norm_rope;
 pub use rms_norm_modulate::rms_norm_modulate;
+pub use spread::{spread, trains_on_gpu};
 pub use watch::{KernelTime, timed};
 
 use burn::tensor::Device;

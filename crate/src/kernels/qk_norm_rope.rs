@@ -1,8 +1,8 @@
 //! What queries and keys go through before attention, in one pass: layer norm over all heads of a token together, then RoPE.
 
-use burn::tensor::{Device, Tensor, TensorData, module::layer_norm};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::matmul;
+use super::{layer_norm, matmul};
 
 /// A layer norm over all features of a token.
 #[derive(Debug, Clone)]
@@ -96,7 +96,7 @@ pub fn qk_norm_rope(x: Tensor<3>, heads: usize, norm: Option<Norm>, rotation: &R
 pub fn reference(x: Tensor<3>, heads: usize, norm: Option<Norm>, rotation: &Rotation) -> Tensor<4> {
     let [batch, tokens, width] = x.dims();
     let x = match norm {
-        Some(Norm { weight, bias, epsilon }) => layer_norm(x, weight, Some(bias), epsilon),
+        Some(Norm { weight, bias, epsilon }) => layer_norm(x, weight, bias, epsilon),
         None => x,
     };
     rotation.apply(x.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)) // [B, H, N, d]

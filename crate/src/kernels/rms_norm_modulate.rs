@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+use super::spread;
+
 /// An RMS norm's parameters.
 #[derive(Debug, Clone)]
 pub struct Norm {
@@ -41,9 +43,10 @@ pub fn rms_norm_modulate(x: Tensor<3>, norm: Norm, adaptation: Option<Adaptation
 pub fn reference(x: Tensor<3>, norm: Norm, adaptation: Option<Adaptation>) -> Tensor<3> {
     let mean_square = (x.clone() * x.clone()).mean_dim(2); // [B, N, 1]
     let x = x * (mean_square + norm.epsilon).sqrt().recip();
+    let rows = x.dims()[0];
     let x = match norm.weight {
-        Some(weight) if norm.offset == 0.0 => x * weight.unsqueeze::<3>(),
-        Some(weight) => x * (weight + norm.offset).unsqueeze::<3>(),
+        Some(weight) if norm.offset == 0.0 => x * spread(weight, rows).unsqueeze_dim(1),
+        Some(weight) => x * spread(weight + norm.offset, rows).unsqueeze_dim(1),
         None => x,
     };
     let Some(Adaptation { parts, scale, shift }) = adaptation else { return x };

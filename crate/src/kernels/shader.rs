@@ -11,7 +11,7 @@ use burn_cubecl::{
     tensor::CubeTensor,
 };
 use cubecl::{
-    CubeCount, CubeDim,
+    CubeCount, CubeDim, ExecutionMode,
     client::Client,
     prelude::KernelId,
     server::{KernelArguments, MetadataBindingInfo},
@@ -116,10 +116,10 @@ impl KernelSource for Shader {
     }
 
     fn id(&self) -> KernelId {
-        // All parameters in one tuple: a second `info` would replace the first.
-        KernelId::new::<Self>()
-            .info((self.source.file, self.source.preamble, self.constants.clone()))
-            .cube_dim(*self.cube_dim())
+        // All parameters in one tuple: a second `info` would replace the first. Unchecked: else naga counts the rounds of
+        // every loop, and adapters then neither write loops out nor keep what stands in arrays in registers.
+        let id = KernelId::new::<Self>().info((self.source.file, self.source.preamble, self.constants.clone()));
+        id.cube_dim(*self.cube_dim()).mode(ExecutionMode::Unchecked)
     }
 
     fn lang(&self) -> &'static str {

@@ -1,6 +1,9 @@
 //! SwiGLU.
 
-use burn::{module::Module, tensor::Tensor};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
 
 use crate::{
     nn::linear::Linear,
@@ -32,7 +35,7 @@ impl FeedForward {
     /// `[B, N, D]` to `[B, N, D]`, in as many pieces as [`HIDDEN_BYTES`] asks for.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, width] = x.dims();
-        let (rows, most) = (batch * tokens, self.rows_at_once());
+        let (rows, most) = (batch * tokens, self.rows_at_once(&x.device()));
         if rows <= most {
             return self.w2.forward(self.hidden(x));
         }
@@ -45,13 +48,17 @@ impl FeedForward {
     /// `other + gate · y` for y of x: other `[B, N, D]`, gate `[B, 1, D]`.
     pub fn residual(&self, x: Tensor<3>, other: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
-        if batch * tokens <= self.rows_at_once() {
+        if batch * tokens <= self.rows_at_once(&x.device()) {
             return self.w2.residual(self.hidden(x), other, gate);
         }
         other + gate * self.forward(x)
     }
 
-    fn rows_at_once(&self) -> usize {
+    /// Gradients need all hidden values again, so pieces would spare a training nothing.
+    fn rows_at_once(&self, device: &Device) -> usize {
+        if device.is_autodiff() {
+            return usize::MAX;
+        }
         (HIDDEN_BYTES as usize / (self.w1.outputs() * size_of::<f32>())).max(1)
     }
 

@@ -35,6 +35,8 @@
 
 use burn::tensor::Tensor;
 
+use crate::kernels::spread;
+
 /// The arrangement of one sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenLayout {
@@ -109,14 +111,15 @@ impl TokenLayout {
     pub fn insert(&self, patches: Tensor<3>, nextline: Option<Tensor<1>>, nextframe: Option<Tensor<1>>) -> Tensor<3> {
         let [batch, _, width] = patches.dims();
         let &Self { frames, rows, cols, .. } = self;
+        let each = |token| spread(token, batch).unsqueeze_dim::<3>(1).unsqueeze_dim::<4>(2); // [1 or B, 1, 1, D]
         let mut x = patches.reshape([batch, frames * rows, cols, width]); // [B, F·R, C, D]
         if let (true, Some(token)) = (self.nextline, nextline) {
-            let ends = token.reshape([1, 1, 1, width]).expand([batch, frames * rows, 1, width]); // [B, F·R, 1, D]
+            let ends = each(token).expand([batch, frames * rows, 1, width]); // [B, F·R, 1, D]
             x = Tensor::cat(vec![x, ends], 2);
         }
         let mut x = x.reshape([batch, frames, rows * self.row_tokens(), width]); // [B, F, R·(C+1), D]
         if let (true, Some(token)) = (self.ends_frames(), nextframe) {
-            let ends = token.reshape([1, 1, 1, width]).expand([batch, frames, 1, width]); // [B, F, 1, D]
+            let ends = each(token).expand([batch, frames, 1, width]); // [B, F, 1, D]
             x = Tensor::cat(vec![x, ends], 2);
         }
         x.reshape([batch, self.tokens(), width]) // [B, N, D]

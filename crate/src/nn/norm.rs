@@ -2,11 +2,11 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, module::layer_norm},
+    tensor::{Tensor, module},
 };
 
 use crate::{
-    kernels::{qk_norm_rope, rms_norm_modulate, rms_norm_modulate::Adaptation},
+    kernels::{layer_norm, qk_norm_rope, rms_norm_modulate, rms_norm_modulate::Adaptation},
     weights::params::{Init, Params},
 };
 
@@ -77,7 +77,7 @@ impl LayerNorm {
 
     /// `[.., D]` to `[.., D]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
+        layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon)
     }
 
     /// For [`qk_norm_rope`].
@@ -90,7 +90,7 @@ impl LayerNorm {
 pub fn layer_norm_plain<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
     let width = x.dims()[D - 1];
     let ones = Tensor::ones([width], &x.device());
-    layer_norm(x, ones, None, epsilon)
+    module::layer_norm(x, ones, None, epsilon)
 }
 
 /// Normalises each of `groups` groups of channels over its channels and its area (PyTorch's GroupNorm).

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
+    kernels::{End, dense_linear, trains_on_gpu},
     nn::{
         attention::{attention, causal_bias, merge_heads, split_heads},
         linear::Linear,
@@ -274,7 +275,7 @@ impl LanguageModel {
         let [batch, tokens] = ids.dims();
         let device = ids.device();
         let width = table.dims()[1];
-        let embedded = table.select(0, ids.reshape([batch * tokens])).reshape([batch, tokens, width]); // [B, T, C]
+        let embedded = rows_of(table, ids.reshape([batch * tokens])).reshape([batch, tokens, width]); // [B, T, C]
         let embedded = if self.is_gemma { embedded * (width as f64).sqrt() } else { embedded };
         let rope = Rope::line(tokens, self.head_dim, self.rope_theta, 1.0, Pairing::Halves, &device);
         (embedded, rope, causal_bias(tokens, &device))
@@ -333,6 +334,21 @@ impl Mlp {
         let gate = if self.is_gemma { gelu_approximate(gate) } else { silu(gate) };
         self.down_proj.forward(gate * self.up_proj.forward(x))
     }
+}
+
+/// Rows `[R, C]` of a table `[U, C]` by their numbers `[R]`.
+///
+/// Burn's gradient of rows that are looked up adds them to the table one after the other, which keeps a GPU waiting: in a
+/// training there it is a product with ones where a row is the number's. Exact, for every sum has one term that is not zero.
+fn rows_of(table: Tensor<2>, numbers: Tensor<1, Int>) -> Tensor<2> {
+    let device = table.device();
+    if !trains_on_gpu(&device) {
+        return table.select(0, numbers);
+    }
+    let [all, _] = table.dims();
+    let places = Tensor::arange(0..all as i64, &device).unsqueeze::<2>(); // [1, U]
+    let ones = numbers.unsqueeze_dim::<2>(1).equal(places).float(); // [R, U]
+    dense_linear(ones, table.transpose(), None, End::Plain) // [R, C]
 }
 
 /// Rows of ids of different lengths as one tensor `[B, T]`, padded on the right with `pad`, and its mask `[B, T]`.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::convert::fixture;
 use crate::harness::{Desk, FILE, USAGE, toybox};
+use crate::labels;
 
 /// Steps that the bench counts at least.
 const LEAST: u64 = 5;
@@ -50,6 +51,26 @@ fn a_picture_is_measured() {
     assert!(people.stdout.contains("GFLOP/s") && people.stdout.contains("1 steps of midpoint"), "{}", people.stdout);
 }
 
+/// A model of labels is asked for one, whatever the bench says to others.
+#[test]
+fn a_picture_of_a_class_is_measured() {
+    let desk = Desk::new();
+    labels::write(&desk.path(""), "flag");
+    let vae = fixture("vae/vae");
+    desk.run(&["convert", labels::CHECKPOINT, "-o", "m", "--config", labels::ARGUMENTS, "--vae", &vae, "--quiet"])
+        .succeeded();
+    let report = measured(&desk, &["--model", "m", "--steps", "2", "--device", "cpu"]);
+    let made = ["work", "kind", "width", "batch", "tokens", "captionTokens"].map(|name| report[name].clone());
+    let side = labels::INPUT_SIZE * 8;
+    let tokens = (labels::INPUT_SIZE / 2).pow(2);
+    assert_eq!(made, [json!("generation"), json!("image"), json!(side), json!(2), json!(tokens), json!(0)]);
+    assert!(report["stepMs"].as_f64() > Some(0.0), "{report}");
+    assert!(
+        desk.refusal(USAGE, &["bench", "--model", "m", "--kind", "video", "--device", "cpu", "--quiet"])
+            .contains("video")
+    );
+}
+
 /// The software adapter has timestamps too.
 #[test]
 fn a_denoiser_alone_is_measured_and_so_are_the_gpus_kernels() {
@@ -65,13 +86,19 @@ fn a_denoiser_alone_is_measured_and_so_are_the_gpus_kernels() {
     assert_eq!(made, [json!("denoiser"), json!(64), json!(32), json!(10), json!(3), json!(7)]);
     assert!(report["steps"].is_null() && report["generationMs"].is_null(), "{report}");
 
+    // The toybox draws 256 pixels at most; its denoiser does not mind.
+    let toybox = toybox().display().to_string();
+    let args = ["--model", &toybox, "--denoiser", "--size", "16x272", "--batch", "1", "--device", "cpu"];
+    let report = measured(&desk, &args);
+    assert_eq!((&report["height"], &report["tokens"]), (&json!(272), &json!(34)), "{report}");
+
     let report = measured(&desk, &[&denoiser[..], &["--device", "gpu", "--kernels"]].concat());
     check(&report, "software", true);
     assert!(report["deviceMemoryBytes"].as_u64() > Some(1 << 10), "{report}");
     let kernels = report["kernels"].as_array().expect("kernels");
     let shares: f64 = kernels.iter().filter_map(|kernel| kernel["share"].as_f64()).sum();
     assert!((shares - 1.0).abs() < 1e-6, "{report}");
-    for name in ["linear.wgsl", "attention.wgsl", "qk_norm_rope.wgsl"] {
+    for name in ["linear.wgsl", "attention_apart.wgsl", "qk_norm_rope.wgsl"] {
         assert!(
             kernels.iter().any(|kernel| kernel["name"] == name && kernel["ms"].as_f64() > Some(0.0)),
             "{name}: {report}"
@@ -86,6 +113,7 @@ fn what_cannot_be_measured_is_refused() {
     let refusal =
         |code, args: &[&str]| desk.refusal(code, &[&["bench", "--device", "cpu", "--quiet", "--model"], args].concat());
     assert!(refusal(USAGE, &[&model, "--denoiser", "--size", "70x64"]).contains("nearest"));
+    assert!(refusal(USAGE, &[&model, "--denoiser", "--size", "16384x16384"]).contains("at most 262144 tokens"));
     assert!(refusal(USAGE, &[&model, "--denoiser", "--batch", "0"]).contains("batch: expected 1 to"));
     assert!(refusal(USAGE, &[&model, "--batch", "2"]).contains("--denoiser"));
     assert!(refusal(USAGE, &[&model, "--denoiser", "--steps", "2"]).contains("--steps"));

@@ -16,7 +16,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use flagdit::request::Kind;
 use flagdit::weights::recipe::Quant;
 use gallery::Gallery;
-use train::{autoencoder, decoder, denoiser, recipe::Recipe};
+use train::{
+    autoencoder, decoder, denoiser,
+    progress::{Limit, interrupt},
+    recipe::Recipe,
+};
 
 // Training makes and drops large tensors thousands of times a second; the system allocator returns them to the
 // kernel each time.
@@ -46,9 +50,12 @@ enum Command {
         /// Where to train: cpu, gpu or gpu:N.
         #[arg(long, default_value = "cpu")]
         device: String,
-        /// Stop each part after so many minutes, with a checkpoint.
+        /// Stop each part after so many minutes, with a checkpoint. Ctrl-C does the same at once.
         #[arg(long, default_value_t = f64::INFINITY)]
         minutes: f64,
+        /// Let the learning rate fall to its end with the minutes, however many pictures they suffice for.
+        #[arg(long, requires = "minutes")]
+        anneal: bool,
     },
     /// Draw what a run's autoencoder keeps of pictures, truth on the left.
     Reconstruct {
@@ -129,6 +136,9 @@ struct Run {
     run: PathBuf,
 }
 
+/// The exit code of a program that Ctrl-C ended, as shells count.
+const INTERRUPTED: i32 = 130;
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     All,
@@ -139,9 +149,16 @@ enum Part {
 
 fn main() -> Result<()> {
     match Args::parse().command {
-        Command::Train { of, init, part, device, minutes } => {
+        Command::Train { of, init, part, device, minutes, anneal } => {
+            ctrlc::set_handler(|| {
+                // Who asks twice does not want to wait for the checkpoint.
+                if !interrupt() {
+                    std::process::exit(INTERRUPTED);
+                }
+            })?;
             let device = pollster::block_on(flagdit::Device::parse(&device))?;
-            train_run(&of, init.as_deref(), part, &device.burn().clone().autodiff(), minutes)
+            let limit = Limit { minutes, anneals: anneal };
+            train_run(&of, init.as_deref(), part, &device.burn().clone().autodiff(), limit)
         }
         Command::Reconstruct { of, kind, output } => {
             let psnr = train::reconstruct::sheet(&Recipe::read(&of.recipe)?, &of.run, kind, &output)?;
@@ -191,7 +208,7 @@ fn kind(name: &str) -> Result<Kind> {
     Kind::parse(name).with_context(|| format!("expected image, video or views, found {name}"))
 }
 
-fn train_run(of: &Run, init: Option<&Path>, part: Part, device: &Device, minutes: f64) -> Result<()> {
+fn train_run(of: &Run, init: Option<&Path>, part: Part, device: &Device, limit: Limit) -> Result<()> {
     let recipe = Recipe::read(&of.recipe)?;
     std::fs::create_dir_all(&of.run).with_context(|| format!("run {}", of.run.display()))?;
     if let Some(model) = init {
@@ -199,12 +216,12 @@ fn train_run(of: &Run, init: Option<&Path>, part: Part, device: &Device, minutes
     }
     // The denoiser works in the autoencoder's latent space, so that one has to stand still before.
     let is_whole = match part {
-        Part::Decoder => return decoder::train(&recipe, &of.run, device, minutes),
+        Part::Decoder => return decoder::train(&recipe, &of.run, device, limit),
         Part::Denoiser => true,
-        Part::All | Part::Autoencoder => autoencoder::train(&recipe, &of.run, device, minutes)?,
+        Part::All | Part::Autoencoder => autoencoder::train(&recipe, &of.run, device, limit)?,
     };
     match part {
-        Part::All | Part::Denoiser if is_whole => denoiser::train(&recipe, &of.run, device, minutes),
+        Part::All | Part::Denoiser if is_whole => denoiser::train(&recipe, &of.run, device, limit),
         _ => Ok(()),
     }
 }

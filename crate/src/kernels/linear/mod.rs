@@ -9,7 +9,7 @@ mod tile;
 
 use burn::tensor::{Tensor, activation::silu};
 
-use super::stock;
+use super::{spread, spread::groups, stock, trains_on_gpu};
 
 #[cfg(feature = "gpu")]
 pub use gpu::{dense, launches, quantized, sources};
@@ -78,10 +78,26 @@ pub fn dense_linear(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End) 
 
 /// [`dense_linear`] by plain tensor operations.
 pub fn dense_reference(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End) -> Tensor<2> {
+    if trains_on_gpu(&x.device()) {
+        return end.apply(in_groups(x, w, b));
+    }
     let z = stock::matmul(x, w.transpose());
     let z = match b {
         Some(b) => z + b.unsqueeze::<2>(), // [1, N]
         None => z,
     };
     end.apply(z)
+}
+
+/// x Wᵀ + b of groups of rows side by side, so that the gradients of W and b, sums over all rows, are many short ones.
+fn in_groups(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>) -> Tensor<2> {
+    let ([rows, inputs], [outputs, _]) = (x.dims(), w.dims());
+    let groups = groups(rows);
+    let x = x.reshape([groups, rows / groups, inputs]); // [G, M / G, K]
+    let z = stock::matmul(x, w.transpose().unsqueeze());
+    let z = match b {
+        Some(b) => z + spread(b, groups).unsqueeze_dim(1), // [G, 1, N]
+        None => z,
+    };
+    z.reshape([rows, outputs]) // [M, N]
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
 use flagdit::{
     decode::vae::{AutoencoderKl, VaeConfig},
@@ -14,8 +14,8 @@ use super::{
     checkpoint::{self, Counters},
     decoder,
     optimizer::Optimizer,
-    parallel::{gradients, split},
-    progress::Progress,
+    parallel::{gradients, renderers, split},
+    progress::{Limit, Progress},
     recipe::Recipe,
 };
 
@@ -24,9 +24,9 @@ pub const MEASURED: &str = "autoencoder.json";
 /// The extra weight of a pixel that is one unit (half the range) away from the mean colour.
 const SALIENCE: f64 = 8.0;
 
-/// Trains until the recipe's pictures are seen or `minutes` are over; resumes from `folder`. True if it is whole; it is
+/// Trains until the recipe's pictures are seen or its `limit` is reached; resumes from `folder`. True if it is whole; it is
 /// left alone once a denoiser works in its latent space.
-pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<bool> {
+pub fn train(recipe: &Recipe, folder: &Path, device: &Device, limit: Limit) -> Result<bool> {
     let path = folder.join("autoencoder.safetensors");
     device.seed(recipe.seed);
     let (params, mut optimizer, counters) = if path.exists() {
@@ -39,21 +39,20 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     }
     let mut model = AutoencoderKl::new(&recipe.vae, &params)?;
     let stage = &recipe.autoencoder;
-    let batches = batches::stream(recipe, stage, counters.pictures, 1.0);
-    let mut progress = Progress::new("autoencoder", folder.to_owned(), counters, minutes)?;
+    let mut batches = batches::stream(recipe, stage, counters.pictures, 1.0, renderers(device), |batch| batch);
+    let mut progress = Progress::new("autoencoder", folder.to_owned(), counters, limit)?;
     while progress.goes_on(stage) {
         let batch = batches.recv()?;
         let parts = parts(&batch, &model, device);
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, recipe.kl_weight));
-        let options = stage.step(progress.counters.pictures, recipe.ema);
-        ensure!(loss.is_finite(), "the autoencoder's loss is {loss}: lower its learning rate, and resume");
+        let options = progress.options(stage, recipe.ema);
         model = optimizer.step(model, gradients, options);
         if progress.step(stage.batch, "pictures", loss, options.rate)? {
             checkpoint::save(&path, &model, &optimizer, progress.counters)?;
         }
     }
+    progress.end()?;
     checkpoint::save(&path, &model, &optimizer, progress.counters)?;
-    progress.draw()?;
     Ok(progress.counters.pictures >= stage.pictures)
 }
 
@@ -125,7 +124,7 @@ pub fn trained(recipe: &Recipe, folder: &Path, device: &Device) -> Result<(Autoe
 
 /// The configuration with the scale and shift of the latents of one batch.
 fn measure(model: &AutoencoderKl, recipe: &Recipe, device: &Device) -> Result<VaeConfig> {
-    let batch = batches::stream(recipe, &recipe.autoencoder, 0, 1.0).recv()?;
+    let batch = batches::stream(recipe, &recipe.autoencoder, 0, 1.0, 1, |batch| batch).recv()?;
     let latents = checkpoint::values(model.moments(batch.tensor(device)).0);
     let count = latents.len() as f64;
     let mean = latents.iter().map(|&v| f64::from(v)).sum::<f64>() / count;

@@ -1,6 +1,9 @@
-//! Rendered samples with captions, made ahead on a thread of their own.
+//! Rendered samples with captions, made ahead on threads of their own.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{
+    Arc,
+    mpsc::{Receiver, RecvError, SyncSender, sync_channel},
+};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::{
@@ -11,8 +14,8 @@ use flagdit::{
 use super::recipe::{Bucket, Recipe, Stage};
 use crate::world::{Curriculum, Rng, sample, sound, video, views};
 
-/// Batches made ahead.
-const AHEAD: usize = 3;
+/// Batches that each thread makes ahead.
+const AHEAD: usize = 2;
 
 /// Samples of one bucket with their captions.
 pub struct Batch {
@@ -40,32 +43,74 @@ struct Source {
     spectrogram: Option<(MelConfig, MelSpectrogram)>,
 }
 
-/// An endless stream of batches. `share` is the share of a full batch that is wanted; `pictures` is where the
-/// training stands, so that a resumed one does not see the same samples again.
-pub fn stream(recipe: &Recipe, stage: &Stage, pictures: u64, share: f32) -> Receiver<Batch> {
-    let (sender, receiver) = sync_channel(AHEAD);
+/// An endless stream of what becomes of batches.
+pub struct Batches<T> {
+    threads: Vec<Receiver<T>>,
+    next: usize,
+}
+
+impl<T> Batches<T> {
+    /// The next one. The threads take turns, so the order does not depend on which is quicker.
+    ///
+    /// # Errors
+    ///
+    /// If a thread ended, which it does by a panic alone.
+    pub fn recv(&mut self) -> Result<T, RecvError> {
+        let thread = self.next;
+        self.next = (thread + 1) % self.threads.len();
+        self.threads[thread].recv()
+    }
+}
+
+/// Batches by so many `threads`, each of which also makes of a batch what `prepare` does. `share` is the share of a full
+/// batch that is wanted; `pictures` is where the training stands. Every batch has random numbers of its own place, so a
+/// resumed training goes on with the samples that would have come, whatever the number of threads.
+pub fn stream<T: Send + 'static>(
+    recipe: &Recipe,
+    stage: &Stage,
+    pictures: u64,
+    share: f32,
+    threads: usize,
+    prepare: impl Fn(Batch) -> T + Send + Sync + 'static,
+) -> Batches<T> {
     let spectrogram = recipe.mel.as_ref().map(|mel| {
         let spectrogram = MelSpectrogram::new(mel).expect("the recipe was checked when it was read");
         (mel.clone(), spectrogram)
     });
     let source = Source { stage: stage.clone(), recipe: recipe.clone(), spectrogram };
-    std::thread::spawn(move || {
-        let mut rng = Rng::stream(source.recipe.seed, "pictures", pictures);
-        let mut seen = pictures;
-        loop {
-            let (bucket, full) = source.stage.draw_bucket(&mut rng);
-            let count = ((full as f32 * share).round() as usize).max(1);
-            let batch = source.batch(&mut rng, seen, bucket, count);
-            seen += source.stage.batch as u64;
-            if sender.send(batch).is_err() {
-                return; // the training is over
-            }
-        }
-    });
-    receiver
+    let shared = Arc::new((source, prepare));
+    let thread = |first: usize| {
+        let (sender, receiver) = sync_channel(AHEAD);
+        let shared = shared.clone();
+        std::thread::spawn(move || {
+            let batch = shared.0.stage.batch as u64;
+            let places = (first as u64..).step_by(threads).map(|place| pictures + place * batch);
+            shared.0.fill(places, share, &sender, &shared.1);
+        });
+        receiver
+    };
+    Batches { threads: (0..threads).map(thread).collect(), next: 0 }
 }
 
 impl Source {
+    /// Sends the batches of these places, until nobody wants more.
+    fn fill<T>(
+        &self,
+        places: impl Iterator<Item = u64>,
+        share: f32,
+        sender: &SyncSender<T>,
+        prepare: &impl Fn(Batch) -> T,
+    ) {
+        for seen in places {
+            let mut rng = Rng::stream(self.recipe.seed, "pictures", seen);
+            let (bucket, full) = self.stage.draw_bucket(&mut rng);
+            let count = ((full as f32 * share).round() as usize).max(1);
+            if sender.send(prepare(self.batch(&mut rng, seen, bucket, count))).is_err() {
+                return; // the training is over
+            }
+        }
+    }
+
     fn batch(&self, rng: &mut Rng, seen: u64, place: usize, count: usize) -> Batch {
         let bucket = self.stage.buckets[place];
         let prefix = self.recipe.prefix(bucket.kind);

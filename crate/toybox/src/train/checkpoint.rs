@@ -1,7 +1,11 @@
 //! Parameters, optimizer state and counters on disk, as safetensors; written beside and renamed, so that an
 //! interrupted save leaves the former one.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use burn::{
@@ -11,7 +15,7 @@ use burn::{
 use flagdit::weights::params::Params;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::optimizer::{Moments, Optimizer, Path as Name};
+use super::{groups::Moments, optimizer::Optimizer, walk::Path as Name};
 
 /// A named tensor in memory.
 pub type Named = (String, Vec<usize>, Vec<f32>);
@@ -63,8 +67,9 @@ pub fn parameters<M: Module>(module: &M) -> Vec<Named> {
 
 /// All parameters of a module, averaged weights in place of the last ones.
 pub fn averaged<M: Module>(module: &M, optimizer: &Optimizer) -> Vec<Named> {
+    let mut moments = optimizer.moments();
     let average = |(name, shape, last): Named| {
-        let values = optimizer.moments.get(&name).map_or(last, |moments| values(moments.average.clone()));
+        let values = moments.remove(&name).map_or(last, |moments| moments.average);
         (name, shape, values)
     };
     parameters(module).into_iter().map(average).collect()
@@ -73,10 +78,9 @@ pub fn averaged<M: Module>(module: &M, optimizer: &Optimizer) -> Vec<Named> {
 /// Saves a stage.
 pub fn save<M: Module>(path: &Path, module: &M, optimizer: &Optimizer, counters: Counters) -> Result<()> {
     let mut tensors = parameters(module);
-    for (name, moments) in &optimizer.moments {
-        let state = [("m", Some(&moments.first)), ("v", moments.second.as_ref()), ("ema", Some(&moments.average))];
-        for (kind, tensor) in state.into_iter().filter_map(|(kind, tensor)| Some((kind, tensor?))) {
-            let values = values(tensor.clone());
+    for (name, moments) in optimizer.moments() {
+        let state = [("m", Some(moments.first)), ("v", moments.second), ("ema", Some(moments.average))];
+        for (kind, values) in state.into_iter().filter_map(|(kind, values)| Some((kind, values?))) {
             tensors.push((format!("{kind}/{name}"), vec![values.len()], values));
         }
     }
@@ -130,12 +134,12 @@ pub fn load(path: &Path, device: &Device) -> Result<(Params, Optimizer, Counters
         .into_iter()
         .map(|(name, shape, values)| (name, Tensor::from_data(TensorData::new(values, shape), &plain)))
         .collect();
-    let mut optimizer = Optimizer { steps: counters.steps, ..Optimizer::default() };
+    let mut kept = BTreeMap::new();
     for (name, ..) in &parameters {
         let mut part = |kind: &str| parts.remove(&format!("{kind}/{name}"));
         if let (Some(first), second, Some(average)) = (part("m"), part("v"), part("ema")) {
-            optimizer.moments.insert(name.clone(), Moments { first, second, average });
+            kept.insert(name.clone(), Moments { first, second, average });
         }
     }
-    Ok((Params::from_values(parameters, device), optimizer, counters))
+    Ok((Params::from_values(parameters, device), Optimizer::resumed(counters.steps, kept), counters))
 }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::mpsc::sync_channel};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use flagdit::{decode::vae::AutoencoderKl, weights::params::Params};
 
@@ -12,8 +12,8 @@ use super::{
     batches,
     checkpoint::{self, Counters, values},
     optimizer::Optimizer,
-    parallel::{gradients, split},
-    progress::Progress,
+    parallel::{gradients, renderers, split},
+    progress::{Limit, Progress},
     recipe::Recipe,
 };
 
@@ -22,8 +22,8 @@ pub const CHECKPOINT: &str = "decoder.safetensors";
 /// Weight of the error of neighbouring pixels' differences against the error of the pixels: what makes an edge sharp.
 const EDGES: f64 = 1.0;
 
-/// Trains until the recipe's pictures are seen or `minutes` are over; resumes from `folder`.
-pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<()> {
+/// Trains until the recipe's pictures are seen or its `limit` is reached; resumes from `folder`.
+pub fn train(recipe: &Recipe, folder: &Path, device: &Device, limit: Limit) -> Result<()> {
     let path = folder.join(CHECKPOINT);
     let plain = device.clone().without_autodiff();
     device.seed(recipe.seed);
@@ -36,7 +36,7 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     };
     let mut model = AutoencoderKl::new(&config, &params)?;
     let stage = &recipe.decoder;
-    let pictures = batches::stream(recipe, stage, counters.pictures, 1.0);
+    let mut pictures = batches::stream(recipe, stage, counters.pictures, 1.0, renderers(device), |batch| batch);
     let (sender, parts) = sync_channel(1);
     let tracked = device.clone();
     std::thread::spawn(move || {
@@ -46,19 +46,18 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
             }
         }
     });
-    let mut progress = Progress::new("decoder", folder.to_owned(), counters, minutes)?;
+    let mut progress = Progress::new("decoder", folder.to_owned(), counters, limit)?;
     while progress.goes_on(stage) {
         let parts: Vec<(f64, Part)> = parts.recv()?;
         let (loss, gradients) = gradients(&model, device, parts, loss);
-        let options = stage.step(progress.counters.pictures, recipe.ema);
-        ensure!(loss.is_finite(), "the decoder's loss is {loss}: lower its learning rate, and resume");
+        let options = progress.options(stage, recipe.ema);
         model = optimizer.step(model, gradients, options);
         if progress.step(stage.batch, "pictures", loss, options.rate)? {
             checkpoint::save(&path, &model, &optimizer, progress.counters)?;
         }
     }
-    checkpoint::save(&path, &model, &optimizer, progress.counters)?;
-    progress.draw()
+    progress.end()?;
+    checkpoint::save(&path, &model, &optimizer, progress.counters)
 }
 
 /// Pictures and their latents.

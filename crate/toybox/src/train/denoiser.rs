@@ -1,29 +1,26 @@
 //! Stage two: text encoder and Flag-DiT together, by flow matching (`model.md` §5).
 
-use std::{
-    path::Path,
-    sync::mpsc::{Receiver, sync_channel},
-};
+use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::{
     module::Module,
-    tensor::{Device, Distribution, Int, Tensor, TensorData},
+    tensor::{Device, Distribution, Tensor, TensorData},
 };
 use flagdit::{
     model::{Caption, FlagDit, LatentShape, Prediction, Sequence, SequenceOptions},
     request::Kind,
-    text::language_model::{LanguageModel, batch_ids},
+    text::language_model::LanguageModel,
     weights::params::Params,
 };
 
 use super::{
-    autoencoder, batches,
+    captions::Captions,
     checkpoint::{self, Counters},
-    latents::{LatentBatch, Latents},
+    latents::{self, LatentBatch},
     optimizer::Optimizer,
     parallel::{gradients, split},
-    progress::Progress,
+    progress::{Limit, Progress},
     recipe::{Bucket, Recipe},
 };
 use crate::{tokenizer::CaptionTokenizer, world::Rng};
@@ -54,10 +51,10 @@ impl TextToLatent {
     }
 }
 
-/// Trains until the recipe's pictures are seen or `minutes` are over; resumes from `folder`.
-pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> Result<()> {
+/// Trains until the recipe's pictures are seen or its `limit` is reached; resumes from `folder`.
+pub fn train(recipe: &Recipe, folder: &Path, device: &Device, limit: Limit) -> Result<()> {
     let path = folder.join("denoiser.safetensors");
-    let tokenizer = CaptionTokenizer::load_or_train(&folder.join("tokenizer.json"), recipe)?;
+    let tokenizer = Arc::new(CaptionTokenizer::load_or_train(&folder.join("tokenizer.json"), recipe)?);
     let (params, mut optimizer, counters) = if path.exists() {
         checkpoint::load(&path, device)?
     } else {
@@ -65,7 +62,7 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
         (Params::random(device), Optimizer::default(), Counters::default())
     };
     let mut model = TextToLatent::new(recipe, tokenizer.vocabulary(), &params)?;
-    let latents = latents(recipe, folder, device, counters)?;
+    let mut batches = latents::stream(recipe, folder, device, counters, tokenizer.clone())?;
     device.seed(recipe.seed ^ counters.pictures);
     let mut rng = Rng::stream(recipe.seed, "times", counters.pictures);
     let stage = &recipe.flow;
@@ -75,22 +72,21 @@ pub fn train(recipe: &Recipe, folder: &Path, device: &Device, minutes: f64) -> R
     };
     let sequences: Vec<[Sequence; 2]> =
         stage.buckets.iter().map(|bucket| [false, true].map(|is_circle| sequence(bucket, is_circle))).collect();
-    let mut progress = Progress::new("denoiser", folder.to_owned(), counters, minutes)?;
+    let mut progress = Progress::new("denoiser", folder.to_owned(), counters, limit)?;
     while progress.goes_on(stage) {
-        let batch = latents.recv()?;
+        let batch = batches()?;
         let is_circle = rng.chance(CIRCLES);
         let (sequence, kind) = (&sequences[batch.bucket][usize::from(is_circle)], stage.buckets[batch.bucket].kind);
-        let parts = parts(batch, &tokenizer, recipe, &mut rng)?;
+        let parts = parts(batch, &tokenizer, recipe, device, &mut rng)?;
         let (loss, gradients) = gradients(&model, device, parts, |model, part| loss(model, part, sequence));
-        let options = stage.step(progress.counters.pictures, recipe.ema);
-        ensure!(loss.is_finite(), "the denoiser's loss is {loss}: lower its learning rate, and resume");
+        let options = progress.options(stage, recipe.ema);
         model = optimizer.step(model, gradients, options);
         if progress.step(stage.batch, kind.name(), loss, options.rate)? {
             checkpoint::save(&path, &model, &optimizer, progress.counters)?;
         }
     }
-    checkpoint::save(&path, &model, &optimizer, progress.counters)?;
-    progress.draw()
+    progress.end()?;
+    checkpoint::save(&path, &model, &optimizer, progress.counters)
 }
 
 /// A bucket's extent in the denoiser's space.
@@ -103,69 +99,53 @@ fn shape(recipe: &Recipe, bucket: &Bucket) -> LatentShape {
     }
 }
 
-/// Encoded batches, made ahead: encoding is too small a work to fill every core by itself.
-fn latents(recipe: &Recipe, folder: &Path, device: &Device, counters: Counters) -> Result<Receiver<LatentBatch>> {
-    let plain = device.clone().without_autodiff();
-    let (vae, _) = autoencoder::trained(recipe, folder, &plain)?;
-    let batches = batches::stream(recipe, &recipe.flow, counters.pictures, recipe.fresh);
-    let rng = Rng::stream(recipe.seed, "latents", counters.pictures);
-    let mut latents = Latents::new(vae, plain, batches, recipe.flow.buckets.clone(), recipe.fresh, rng);
-    let (sender, receiver) = sync_channel(1);
-    let device = device.clone();
-    std::thread::spawn(move || {
-        while let Ok(batch) = latents.next(&device) {
-            if sender.send(batch).is_err() {
-                return; // the training is over
-            }
-        }
-    });
-    Ok(receiver)
-}
-
 /// A core's part of a batch.
-struct Part {
-    ids: Tensor<2, Int>,
-    mask: Tensor<2>,
-    data: Tensor<4>,
-    noise: Tensor<4>,
-    t: Tensor<1>,
+pub(super) struct Part {
+    pub(super) captions: Captions,
+    pub(super) data: Tensor<4>,
+    pub(super) noise: Tensor<4>,
+    pub(super) t: Tensor<1>,
 }
 
-fn parts(batch: LatentBatch, tokenizer: &CaptionTokenizer, recipe: &Recipe, rng: &mut Rng) -> Result<Vec<(f64, Part)>> {
-    let data = batch.latents;
-    let (count, device) = (data.dims()[0], data.device());
+fn parts(
+    batch: LatentBatch,
+    tokenizer: &CaptionTokenizer,
+    recipe: &Recipe,
+    device: &Device,
+    rng: &mut Rng,
+) -> Result<Vec<(f64, Part)>> {
+    let data: Tensor<4> = Tensor::from_inner(batch.latents);
+    let count = data.dims()[0];
     // A dropped caption still says what kind of thing to make.
     let kind = recipe.flow.buckets[batch.bucket].kind;
-    let prefix = recipe.prefix(kind);
-    let mut encode = |caption: &String| {
-        let dropped = rng.chance(recipe.caption_dropout);
-        tokenizer.encode(if dropped { prefix } else { caption })
-    };
-    let rows = batch.captions.iter().map(&mut encode).collect::<Result<Vec<_>>>()?;
-    let (ids, mask) = batch_ids(&rows, tokenizer.pad(), &device);
-    let noise = Tensor::random(data.dims(), Distribution::Normal(0.0, 1.0), &device);
+    let prefix = tokenizer.encode(recipe.prefix(kind))?;
+    let mut kept = |ids| if rng.chance(recipe.caption_dropout) { prefix.clone() } else { ids };
+    let rows: Vec<Vec<u32>> = batch.captions.into_iter().map(&mut kept).collect();
+    let captions = Captions::new(&rows, tokenizer.pad(), device);
+    let noise = Tensor::random(data.dims(), Distribution::Normal(0.0, 1.0), device);
     let distribution = recipe.modalities.get(&kind).context("a kind that is none of the recipe's modalities")?.times;
     let times: Vec<f32> = (0..count).map(|_| distribution.draw(rng)).collect();
-    let t: Tensor<1> = Tensor::from_data(TensorData::new(times, [count]), &device);
+    let t: Tensor<1> = Tensor::from_data(TensorData::new(times, [count]), device);
     let part = |(start, length, share)| {
         let part = Part {
-            ids: ids.clone().narrow(0, start, length),
-            mask: mask.clone().narrow(0, start, length),
+            captions: captions.part(start, length),
             data: data.clone().narrow(0, start, length),
             noise: noise.clone().narrow(0, start, length),
             t: t.clone().narrow(0, start, length),
         };
         (share, part)
     };
-    Ok(split(count, &device).into_iter().map(part).collect())
+    Ok(split(count, device).into_iter().map(part).collect())
 }
 
 /// Mean squared error of the velocity at x_t = t·data + (1 − t)·noise.
 ///
 /// Where the network predicts data, the velocity's error is the data's over 1 − t: it is counted as if no less than
 /// [`LEAST_REST`] were left, or the last details of a sample would outweigh everything else.
-fn loss(model: &TextToLatent, part: Part, sequence: &Sequence) -> Tensor<1> {
-    let caption = Caption { features: model.text.forward(part.ids), mask: part.mask };
+pub(super) fn loss(model: &TextToLatent, part: Part, sequence: &Sequence) -> Tensor<1> {
+    let Captions { tokens, ids, mask } = part.captions;
+    let table = model.text.table().select(0, tokens); // [U, C]
+    let caption = Caption { features: model.text.forward_from(table, ids), mask };
     let count = part.data.dims()[0];
     let weight = part.t.clone().reshape([count, 1, 1, 1]); // [B, 1, 1, 1]
     let rest = weight.clone() * -1.0 + 1.0;

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::tokenizer::CaptionTokenizer;
 
+/// How many names of tensors are told.
+const SHOWN: usize = 6;
 /// A row for each token.
 const TOKEN_TABLE: &str = "text.embed_tokens.weight";
 
@@ -46,6 +48,7 @@ pub fn from_model(model: &Path, recipe: &Recipe, folder: &Path) -> Result<()> {
 
 /// `random` with the values of `known` where name and shape agree; of the token table whatever rows there are.
 fn filled(random: Vec<Named>, mut known: HashMap<String, Known>) -> Vec<Named> {
+    let (all, mut new) = (random.len(), Vec::new());
     let fill = |(name, shape, mut values): Named| {
         match known.remove(&name) {
             Some(Known::Whole(its_shape, its_values)) if its_shape == shape => values = its_values,
@@ -55,11 +58,17 @@ fn filled(random: Vec<Named>, mut known: HashMap<String, Known>) -> Vec<Named> {
                     values[id * width..][..width].copy_from_slice(&row);
                 }
             }
-            _ => println!("{name}: new"),
+            _ => new.push(name.clone()),
         }
         (name, shape, values)
     };
-    random.into_iter().map(fill).collect()
+    let filled = random.into_iter().map(fill).collect();
+    println!("{} of {all} tensors are the model's", all - new.len());
+    if !new.is_empty() {
+        let shown = new.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        println!("{} begin anew, which it lacks or has in another shape: {shown} and so on", new.len());
+    }
+    filled
 }
 
 /// What a model has for a parameter.

@@ -2,10 +2,14 @@
 
 pub mod autoencoder;
 pub mod batches;
+mod captions;
 pub mod checkpoint;
 pub mod curve;
 pub mod decoder;
 pub mod denoiser;
+#[cfg(test)]
+mod gpu_tests;
+mod groups;
 pub mod init;
 pub mod latents;
 mod muon;
@@ -17,3 +21,4 @@ pub mod reconstruct;
 pub mod schedule;
 #[cfg(test)]
 mod tests;
+mod walk;

@@ -22,27 +22,28 @@ pub fn applies(name: &str, shape: &[usize]) -> bool {
     shape.len() >= 2 && shape[0] > 1 && inner > 1 && !APART.iter().any(|part| name.contains(part))
 }
 
-/// The direction of a step at rate 1, and the momentum after it. All are flat; `shape` is the parameter's.
-pub fn direction(momentum: Tensor<1>, gradient: Tensor<1>, shape: &[usize]) -> (Tensor<1>, Tensor<1>) {
+/// The direction of a step at rate 1, and the momentum after it. All are flat, of one matrix or of several of one shape, one
+/// behind the other.
+pub fn direction(momentum: Tensor<1>, gradient: Tensor<1>, [rows, cols]: [usize; 2]) -> (Tensor<1>, Tensor<1>) {
     let momentum = momentum * MOMENTUM + gradient.clone();
     let ahead = gradient + momentum.clone() * MOMENTUM; // Nesterov's
-    let (rows, cols) = (shape[0], shape[1..].iter().product::<usize>());
-    let matrix = orthogonal(ahead.reshape([rows, cols])); // [rows, cols]
+    let [all] = ahead.dims();
+    let matrices = orthogonal(ahead.reshape([all / (rows * cols), rows, cols])); // [P, rows, cols]
     let scale = RMS * (rows.max(cols) as f64).sqrt();
-    (matrix.reshape([rows * cols]) * scale, momentum) // [all]
+    (matrices.reshape([all]) * scale, momentum) // [all]
 }
 
-/// The matrix with its singular values near one, by Newton-Schulz.
-fn orthogonal(matrix: Tensor<2>) -> Tensor<2> {
-    let [rows, cols] = matrix.dims();
+/// The matrices `[P, rows, cols]` with their singular values near one, by Newton-Schulz.
+fn orthogonal(matrices: Tensor<3>) -> Tensor<3> {
+    let [_, rows, cols] = matrices.dims();
     if rows > cols {
-        return orthogonal(matrix.transpose()).transpose();
+        return orthogonal(matrices.transpose()).transpose();
     }
-    let norm = matrix.clone().powf_scalar(2.0).sum().sqrt() + EPSILON;
-    let mut x = matrix / norm.unsqueeze::<2>();
+    let norm = (matrices.clone() * matrices.clone()).sum_dim(2).sum_dim(1).sqrt() + EPSILON; // [P, 1, 1]
+    let mut x = matrices / norm;
     let (a, b, c) = QUINTIC;
     for _ in 0..ROUNDS {
-        let gram = x.clone().matmul(x.clone().transpose()); // [rows, rows]
+        let gram = x.clone().matmul(x.clone().transpose()); // [P, rows, rows]
         let poly = gram.clone() * b + gram.clone().matmul(gram) * c;
         x = x.clone() * a + poly.matmul(x);
     }
@@ -60,8 +61,10 @@ mod tests {
         let device = Device::flex();
         device.seed(3);
         for [rows, cols] in [[12, 40], [40, 12], [16, 16]] {
-            let matrix = Tensor::<2>::random([rows, cols], Distribution::Normal(0.0, 3.0), &device);
-            let found = orthogonal(matrix.clone());
+            let matrices = Tensor::<3>::random([3, rows, cols], Distribution::Normal(0.0, 3.0), &device);
+            // The second of a stack, which the others must not touch.
+            let second = |matrices: Tensor<3>| matrices.narrow(0, 1, 1).squeeze_dim::<2>(0);
+            let (matrix, found) = (second(matrices.clone()), second(orthogonal(matrices)));
             // The polynomial keeps the singular vectors: XᵀO is symmetric and positive.
             let product = matrix.clone().transpose().matmul(found.clone());
             let skew = (product.clone() - product.clone().transpose()).abs().max().into_scalar::<f32>();
@@ -77,7 +80,7 @@ mod tests {
         let device = Device::flex();
         device.seed(4);
         let gradient = Tensor::random([24 * 60], Distribution::Normal(0.0, 1e-3), &device);
-        let (direction, _) = direction(gradient.zeros_like(), gradient, &[24, 60]);
+        let (direction, _) = direction(gradient.zeros_like(), gradient, [24, 60]);
         let rms = direction.powf_scalar(2.0).mean().sqrt().into_scalar::<f32>();
         assert!((f64::from(rms) - RMS).abs() < 0.3 * RMS, "{rms}");
     }

@@ -2,42 +2,39 @@
 //! global gradient clipping and an average of the weights.
 //!
 //! Burn's optimizers clip every parameter by itself and restore their state on the default device; a resumable
-//! training on a chosen device wants the norm of all gradients together and state that is kept by name.
+//! training on a chosen device wants the norm of all gradients together and state that is kept by name. Nothing is read
+//! back in a step, for a GPU would wait for it: the norm stays where it was computed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::Tensor,
+use burn::{module::Module, tensor::Tensor};
+
+use super::{
+    groups::{Group, Moments, arrange},
+    muon,
+    parallel::{GradientMap, each, is_gpu},
+    recipe::Method,
+    walk,
 };
-use rayon::prelude::*;
-
-use super::{muon, parallel::GradientMap, recipe::Method};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.95;
 const EPSILON: f64 = 1e-8;
 /// Gradients are scaled down to this global norm.
 const CLIP: f64 = 1.0;
-
-/// What is kept for one parameter, flat, on the plain device.
-#[derive(Clone)]
-pub struct Moments {
-    /// Mean of the gradient (Muon: its decayed sum).
-    pub first: Tensor<1>,
-    /// Mean of its square; Muon keeps none.
-    pub second: Option<Tensor<1>>,
-    /// Average of the weights.
-    pub average: Tensor<1>,
-}
+/// Keeps the clipping of gradients that are all zero finite.
+const LEAST_NORM: f64 = 1e-12;
+/// A GPU sums so many numbers by one invocation.
+const ROW: usize = 256;
 
 /// AdamW (Loshchilov and Hutter, 2019) with decoupled decay of matrices only, and [`muon`] where it applies.
 #[derive(Default)]
 pub struct Optimizer {
-    /// By parameter name.
-    pub moments: BTreeMap<String, Moments>,
     /// Steps taken.
     pub steps: u64,
+    groups: Vec<Group>,
+    /// Of parameters that had no gradient yet in this process.
+    waiting: BTreeMap<String, Moments>,
 }
 
 /// How one step goes.
@@ -53,54 +50,56 @@ pub struct StepOptions {
     pub method: Method,
 }
 
-/// The path of a parameter while a module is walked.
-#[derive(Default)]
-pub struct Path(Vec<String>);
-
-impl Path {
-    /// Into a part. The variants of an enum have no part in the names of parameters.
-    pub fn enter(&mut self, name: &str, container: &str) {
-        if !is_enum(container) {
-            self.0.push(name.to_owned());
-        }
-    }
-
-    /// Out again.
-    pub fn exit(&mut self, container: &str) {
-        if !is_enum(container) {
-            self.0.pop();
-        }
-    }
-
-    /// The dotted name.
-    pub fn name(&self) -> String {
-        self.0.join(".")
-    }
-}
-
-fn is_enum(container: &str) -> bool {
-    container.starts_with("Enum:")
-}
-
 impl Optimizer {
-    /// One step with these gradients. Parameters are independent of each other, so every core takes some.
+    /// After so many steps, with what was kept for each parameter.
+    pub fn resumed(steps: u64, kept: BTreeMap<String, Moments>) -> Self {
+        Self { steps, groups: Vec::new(), waiting: kept }
+    }
+
+    /// What is kept, by parameter name.
+    pub fn moments(&self) -> BTreeMap<String, Moments<Vec<f32>>> {
+        let waiting = self.waiting.iter().map(|(name, moments)| (name.clone(), moments.clone().read()));
+        waiting.chain(self.groups.iter().flat_map(Group::read)).collect()
+    }
+
+    /// One step with these gradients. Parameters without one are left alone. Groups are independent of each other, so on a
+    /// CPU every core takes some.
     pub fn step<M: Module>(&mut self, model: M, gradients: GradientMap, mut options: StepOptions) -> M {
-        let square = |gradient: &Tensor<1>| f64::from((gradient.clone() * gradient.clone()).sum().into_scalar::<f32>());
-        let norm = gradients.values().map(square).sum::<f64>().sqrt();
+        let on_gpu = gradients.values().next().is_some_and(|gradient| is_gpu(&gradient.device()));
         self.steps += 1;
         // Early in the training a long memory would average in the random start.
         options.ema = options.ema.min((1.0 + self.steps as f64) / (10.0 + self.steps as f64));
-        let scale = if norm > CLIP { CLIP / norm } else { 1.0 };
-        let mut walk = Collect { optimizer: self, gradients, scale, parameters: Vec::new(), path: Path::default() };
-        model.visit(&mut walk);
-        let update = Update { options, corrections: walk.optimizer.corrections() };
-        let updated: Vec<_> = walk.parameters.into_par_iter().map(|parameter| update.apply(parameter)).collect();
-        let mut values = BTreeMap::new();
-        for (name, weights, moments) in updated {
-            self.moments.insert(name.clone(), moments);
-            values.insert(name, weights);
+        self.arrange(&model, &gradients, options.method, on_gpu);
+        let (learning, resting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.groups).into_iter().partition(|group| group.is_in(&gradients));
+        let squared = |group: Group| {
+            let gradient = group.joined(&gradients);
+            let square = total(gradient.clone() * gradient.clone(), on_gpu);
+            (group, gradient, square)
+        };
+        let learning = each(learning, on_gpu, squared);
+        let Some(square) = learning.iter().map(|(.., square)| square.clone()).reduce(|sum, square| sum + square) else {
+            self.groups = resting;
+            return model; // Without gradients there is nothing to learn.
+        };
+        let scale = ((square.sqrt() + LEAST_NORM).recip() * CLIP).clamp_max(1.0); // [1]
+        let update = Update { options, corrections: self.corrections() };
+        let learning = each(learning, on_gpu, |(group, gradient, _)| update.apply(group, gradient * scale.clone()));
+        let values = learning.iter().flat_map(Group::weights).collect();
+        self.groups = learning.into_iter().chain(resting).collect();
+        walk::replaced(model, values)
+    }
+
+    /// Makes groups of which either every member has a gradient or none.
+    fn arrange<M: Module>(&mut self, model: &M, gradients: &GradientMap, method: Method, on_gpu: bool) {
+        let groups = std::mem::take(&mut self.groups);
+        self.groups = groups.into_iter().flat_map(|group| group.parted(|name| gradients.contains_key(name))).collect();
+        let known: BTreeSet<&str> = self.groups.iter().flat_map(Group::names).collect();
+        let is_new = |name: &str| gradients.contains_key(name) && !known.contains(name);
+        if gradients.keys().any(|name| is_new(name)) {
+            let new = walk::flat(model, is_new);
+            self.groups.extend(arrange(new, &mut self.waiting, method, on_gpu));
         }
-        model.map(&mut Replace { values, path: Path::default() })
     }
 
     fn corrections(&self) -> (f64, f64) {
@@ -109,42 +108,17 @@ impl Optimizer {
     }
 }
 
-/// A parameter with all that its update needs, flat, on the plain device.
-struct Parameter {
-    name: String,
-    shape: Vec<usize>,
-    weights: Tensor<1>,
-    gradient: Tensor<1>,
-    moments: Option<Moments>,
-}
-
-/// Gathers the parameters that have a gradient.
-struct Collect<'a> {
-    optimizer: &'a mut Optimizer,
-    gradients: GradientMap,
-    scale: f64,
-    parameters: Vec<Parameter>,
-    path: Path,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
+/// The sum of all of x, `[1]`. On a GPU row by row: Burn's stock sum has one invocation walk along a whole axis.
+fn total(mut x: Tensor<1>, on_gpu: bool) -> Tensor<1> {
+    while on_gpu && x.dims()[0] > ROW {
+        let missing = x.dims()[0].next_multiple_of(ROW) - x.dims()[0];
+        if missing > 0 {
+            x = Tensor::cat(vec![x.clone(), Tensor::zeros([missing], &x.device())], 0);
+        }
+        let rows = x.dims()[0] / ROW;
+        x = x.reshape([rows, ROW]).sum_dim(1).reshape([rows]); // [rows]
     }
-
-    fn exit_module(&mut self, _: &str, container: &str) {
-        self.path.exit(container);
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.name();
-        let Some(gradient) = self.gradients.remove(&name) else { return };
-        let tensor = param.val().inner();
-        let shape = tensor.dims().to_vec();
-        let weights = tensor.reshape([shape.iter().product::<usize>()]); // [all]
-        let moments = self.optimizer.moments.remove(&name);
-        self.parameters.push(Parameter { name, shape, weights, gradient: gradient * self.scale, moments });
-    }
+    x.sum()
 }
 
 /// The arithmetic of one step.
@@ -154,22 +128,20 @@ struct Update {
 }
 
 impl Update {
-    fn apply(&self, parameter: Parameter) -> (String, Tensor<1>, Moments) {
-        let Parameter { name, shape, weights, gradient, moments } = parameter;
-        let average = moments.as_ref().map_or_else(|| weights.clone(), |old| old.average.clone());
-        let (first, second) = moments.map_or((None, None), |old| (Some(old.first), old.second));
-        let first = first.unwrap_or_else(|| weights.zeros_like());
-        let StepOptions { rate, decay, ema, method } = self.options;
-        let (direction, first, second) = if method == Method::Muon && muon::applies(&name, &shape) {
-            let (direction, first) = muon::direction(first, gradient, &shape);
-            (direction, first, None)
-        } else {
-            self.adam(first, second, gradient)
+    fn apply(&self, group: Group, gradient: Tensor<1>) -> Group {
+        let StepOptions { rate, decay, ema, .. } = self.options;
+        let Moments { first, second, average } = group.moments.clone();
+        let (direction, first, second) = match group.matrix {
+            Some(shape) => {
+                let (direction, first) = muon::direction(first, gradient, shape);
+                (direction, first, None)
+            }
+            None => self.adam(first, second, gradient),
         };
-        let decay = if shape.len() > 1 { decay } else { 0.0 };
-        let updated = weights * (1.0 - rate * decay) - direction * rate;
-        let average = average * ema + updated.clone() * (1.0 - ema);
-        (name, updated, Moments { first, second, average })
+        let decay = if group.decays { decay } else { 0.0 };
+        let weights = group.weights.clone() * (1.0 - rate * decay) - direction * rate;
+        let average = average * ema + weights.clone() * (1.0 - ema);
+        group.after(weights, Moments { first, second, average })
     }
 
     fn adam(
@@ -184,30 +156,5 @@ impl Update {
         let (bias_1, bias_2) = self.corrections;
         let direction = first.clone() / bias_1 / ((second.clone() / bias_2).sqrt() + EPSILON);
         (direction, first, Some(second))
-    }
-}
-
-/// Puts the updated values in place.
-struct Replace {
-    values: BTreeMap<String, Tensor<1>>,
-    path: Path,
-}
-
-impl ModuleMapper for Replace {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, container: &str) {
-        self.path.exit(container);
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, tensor, mapper) = param.consume();
-        let tensor = match self.values.remove(&self.path.name()) {
-            Some(values) => Tensor::from_inner(values.reshape(tensor.dims())).require_grad(),
-            None => tensor,
-        };
-        Param::from_mapped_value(id, tensor, mapper)
     }
 }

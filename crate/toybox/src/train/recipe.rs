@@ -219,20 +219,20 @@ impl Recipe {
 }
 
 impl Stage {
-    /// The optimizer's next step after `pictures`.
-    pub fn step(&self, pictures: u64, ema: f64) -> StepOptions {
-        let rate = learning_rate(self, pictures);
+    /// The optimizer's next step after `pictures`, the whole being as far as `progress`.
+    pub fn step(&self, pictures: u64, progress: f64, ema: f64) -> StepOptions {
+        let rate = learning_rate(self, pictures, progress);
         StepOptions { rate, decay: self.weight_decay, ema, method: self.method }
     }
 
-    /// How far the training is, 0 to 1.
-    pub fn progress(&self, pictures: u64) -> f32 {
-        (pictures as f32 / self.pictures as f32).min(1.0)
+    /// How far a training to its last picture is, 0 to 1.
+    pub fn progress(&self, pictures: u64) -> f64 {
+        (pictures as f64 / self.pictures as f64).min(1.0)
     }
 
     /// The share of simple scenes after `pictures`.
     pub fn simple_share(&self, pictures: u64) -> f32 {
-        self.simple.0 + (self.simple.1 - self.simple.0) * self.progress(pictures)
+        self.simple.0 + (self.simple.1 - self.simple.0) * self.progress(pictures) as f32
     }
 
     /// The bucket of the next batch, by its place in the list, and how many samples it holds.

@@ -31,7 +31,7 @@ pub fn sheet(recipe: &Recipe, folder: &Path, kind: Kind, path: &Path) -> Result<
     let frames = if kind == Kind::Image { 1 } else { FRAMES };
     let bucket = Bucket { kind, size: [SIDE as u32; 2], frames, share: 1.0 };
     let stage = Stage { buckets: vec![bucket], batch: PAIRS / frames, ..recipe.decoder.clone() };
-    let batch = batches::stream(&recipe, &stage, 0, 1.0).recv()?;
+    let batch = batches::stream(&recipe, &stage, 0, 1.0, 1, |batch| batch).recv()?;
     let decoded = values(vae.decode(vae.encode(batch.tensor(&device))).clamp(-1.0, 1.0));
     let square = batch.values.iter().zip(&decoded).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
     let mse = square / decoded.len() as f64;

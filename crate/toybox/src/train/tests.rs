@@ -8,9 +8,11 @@ use flagdit::{
 };
 
 use super::{
+    batches,
     checkpoint::{self, Counters, parameters},
     optimizer::{Optimizer, StepOptions},
     parallel::{gradients, split},
+    progress::Limit,
     recipe::{Method, Recipe, Stage, Times},
     schedule::learning_rate,
 };
@@ -50,7 +52,8 @@ fn parts_of_a_batch_give_the_gradients_of_the_whole() {
     let (whole, expected) = gradients(&model, &device, vec![(1.0, batch.clone())], reconstruction);
     let parts = [(0, 4, 4.0 / 6.0), (4, 2, 2.0 / 6.0)].map(|(at, n, share)| (share, batch.clone().narrow(0, at, n)));
     let (sum, found) = gradients(&model, &device, parts.to_vec(), reconstruction);
-    assert!((whole - sum).abs() < f64::from(ROUNDING), "{whole} {sum}");
+    let [whole, sum] = [whole, sum].map(Tensor::into_scalar::<f32>);
+    assert!((whole - sum).abs() < ROUNDING, "{whole} {sum}");
     assert_eq!(found.len(), parameters(&model).len());
     for (name, gradient) in found {
         let scale = expected[&name].clone().abs().max().into_scalar::<f32>().max(1e-3);
@@ -106,7 +109,7 @@ fn steps_lower_the_loss_and_a_checkpoint_goes_on_where_it_stopped() {
     for _ in 0..12 {
         let loss;
         (model, loss) = step(model, &mut optimizer);
-        losses.push(loss);
+        losses.push(loss.into_scalar::<f32>());
     }
     assert!(losses[11] < losses[0], "{losses:?}");
 
@@ -124,10 +127,34 @@ fn steps_lower_the_loss_and_a_checkpoint_goes_on_where_it_stopped() {
 #[test]
 fn the_rate_rises_then_falls() {
     let stage: Stage = Stage { pictures: 1000, warmup: 100, learning_rate: 1.0, ..recipe().flow };
-    let rate = |pictures| learning_rate(&stage, pictures);
+    let rate = |pictures| learning_rate(&stage, pictures, stage.progress(pictures));
     assert!(rate(0) < 0.02 && rate(49) < rate(99));
     assert!(rate(99) > 0.9 && rate(500) < rate(200) && rate(1000) < 0.03);
     assert_eq!(rate(1000), rate(5000));
+}
+
+#[test]
+fn a_rate_that_falls_with_the_minutes_ends_with_them_and_begins_where_the_pictures_are() {
+    let annealing = Limit { minutes: 5.0, anneals: true };
+    assert_eq!([0.0, 0.5, 1.0, 1.2].map(|used| annealing.progress(0.25, 0.25, used)), [0.25, 0.625, 1.0, 1.0]);
+    // The pictures may be quicker.
+    assert_eq!(annealing.progress(0.25, 0.9, 0.5), 0.9);
+    assert_eq!(Limit { anneals: false, ..annealing }.progress(0.25, 0.3, 0.9), 0.3);
+}
+
+#[test]
+fn batches_are_the_same_from_any_number_of_threads_and_after_a_resumption() {
+    let recipe = recipe();
+    let stage = Stage { batch: 4, ..recipe.flow.clone() };
+    let drawn = |pictures, threads, count: usize| {
+        let mut batches = batches::stream(&recipe, &stage, pictures, 1.0, threads, |batch| batch);
+        let next = |_| batches.recv().map(|batch| (batch.bucket, batch.captions, batch.values)).expect("one more");
+        (0..count).map(next).collect::<Vec<_>>()
+    };
+    let alone = drawn(0, 1, 7);
+    assert!(alone == drawn(0, 3, 7), "three threads draw otherwise than one");
+    assert!(alone[3..] == drawn(3 * stage.batch as u64, 2, 4), "a resumption draws otherwise");
+    assert!(alone[0] != alone[1]);
 }
 
 #[test]
