@@ -1,4 +1,4 @@
-//! Our own shaders against their plain-tensor references, over random ragged shapes, and the networks that use them.
+//! Our own shaders, and loops for the processor, against their plain-tensor references, over random ragged shapes, and the networks that use them.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::sampler::noise;
@@ -7,6 +7,8 @@ use flagdit::sampler::noise;
 mod attention;
 #[path = "kernels/conv2d.rs"]
 mod conv2d;
+#[path = "kernels/cpu.rs"]
+mod cpu;
 #[path = "support/devices.rs"]
 mod devices;
 #[path = "kernels/linear.rs"]

@@ -1,11 +1,14 @@
 //! What is hot and ours: one Rust binding a shader of `shaders/`, same stem, with its plain-tensor reference.
 //!
-//! A kernel is a function of tensors. On a GPU it launches the shader through Burn's extension point, elsewhere it is its
-//! reference; both are compared over ragged shapes in `crate/tests/kernels.rs`.
+//! A kernel is a function of tensors. On a GPU it launches the shader through Burn's extension point, on the CPU it is a loop
+//! of [`cpu`] if there is one, elsewhere its reference; all are compared over ragged shapes in `crate/tests/kernels.rs`.
 
 pub mod attention;
 mod check;
 pub mod conv2d;
+// The browser's GPU engine computes nothing on the CPU but what its shaders are compared with.
+#[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+pub mod cpu;
 mod layer_norm;
 pub mod linear;
 mod matmul;

@@ -32,6 +32,10 @@ pub fn rms_norm_modulate(x: Tensor<3>, norm: Norm, adaptation: Option<Adaptation
     if super::run_on(&x.device()) && gpu::takes(&x) {
         return gpu::launch(x, norm, adaptation);
     }
+    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    if let Some(y) = super::cpu::rms_norm_modulate::rms_norm_modulate(&x, &norm, adaptation.as_ref()) {
+        return y;
+    }
     reference(x, norm, adaptation)
 }
 

@@ -8,9 +8,8 @@ use burn::{
 
 use super::{FlagDitConfig, sequence::Sequence};
 use crate::{
-    kernels::spread,
     nn::{
-        attention::{attention, merge_heads, split_heads},
+        attention::{add_attention, attention, merge_heads, split_heads},
         linear::Linear,
         norm::LayerNorm,
     },
@@ -26,8 +25,8 @@ pub struct CaptionKeys {
     pub values: Tensor<4>,
     /// Which tokens are padding, `[B, 1, 1, T]`.
     pub bias: Tensor<4>,
-    /// What the caption's part is multiplied with, `[1 or B, H, 1, 1]`.
-    gates: Tensor<4>,
+    /// What the caption's part is multiplied with, `[H]`.
+    gates: Tensor<1>,
 }
 
 /// The attention of one block. A model of labels has nothing of what belongs to the caption.
@@ -85,7 +84,6 @@ impl JointAttention {
     /// of labels.
     pub fn caption_keys(&self, features: Tensor<3>, bias: Tensor<4>) -> Option<CaptionKeys> {
         let ((wk_y, wv_y), gate) = self.wk_y.as_ref().zip(self.wv_y.as_ref()).zip(self.gate.as_ref())?;
-        let gates = spread(gate.val().tanh(), features.dims()[0]); // [1 or B, H]
         let keys = wk_y.forward(features.clone());
         let keys = match &self.ky_norm {
             Some(norm) => norm.forward(keys),
@@ -93,7 +91,7 @@ impl JointAttention {
         };
         let values = wv_y.forward(features);
         let [keys, values] = [keys, values].map(|x| split_heads(x, self.kv_heads)); // [B, Hkv, T, d]
-        Some(CaptionKeys { keys, values, bias, gates: gates.unsqueeze_dims(&[2, 3]) })
+        Some(CaptionKeys { keys, values, bias, gates: gate.val().tanh() })
     }
 
     /// What the heads saw, `[B, N, D]` of `[B, N, D]`; `wo` is still to follow.
@@ -103,15 +101,15 @@ impl JointAttention {
         let v = split_heads(self.wv.forward(x), self.kv_heads);
         let own = attention(q.clone(), k, v, sequence.scale, sequence.bias.clone());
         merge_heads(match caption {
-            Some(caption) => own + to_caption(q, caption.clone()),
+            Some(caption) => add_caption(own, q, caption.clone()),
             None => own,
         })
     }
 }
 
-/// The caption's part: the same rotated queries; keys without rotation; the plain scale; gated a head.
-fn to_caption(q: Tensor<4>, caption: CaptionKeys) -> Tensor<4> {
+/// The caption's part is added: the same rotated queries; keys without rotation; the plain scale; gated a head.
+fn add_caption(own: Tensor<4>, q: Tensor<4>, caption: CaptionKeys) -> Tensor<4> {
     let scale = (q.dims()[3] as f64).powf(-0.5);
     let CaptionKeys { keys, values, bias, gates } = caption;
-    attention(q, keys, values, scale, Some(bias)) * gates
+    add_attention(own, gates, [q, keys, values], scale, Some(bias))
 }

@@ -7,7 +7,7 @@ mod tile;
 
 use burn::tensor::{Tensor, activation::softmax};
 
-use super::matmul;
+use super::{matmul, spread};
 
 #[cfg(feature = "gpu")]
 pub use gpu::{launches, sources, tiled};
@@ -27,7 +27,28 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Opt
     if super::run_on(&q.device()) && gpu::takes(&q, &k, &v) {
         return tiled(q, k, v, scale, bias, None);
     }
+    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref(), None) {
+        return out;
+    }
     reference(q, k, v, scale, bias)
+}
+
+/// `other + gates · attention`, other `[B, H, N, d]` and gates `[H]`: attention to something else beside a first one.
+pub fn add_attention(
+    other: Tensor<4>,
+    gates: Tensor<1>,
+    [q, k, v]: [Tensor<4>; 3],
+    scale: f64,
+    bias: Option<Tensor<4>>,
+) -> Tensor<4> {
+    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref(), Some((&other, &gates))) {
+        return out;
+    }
+    let gates = spread(gates, q.dims()[0]); // [1 or B, H]
+    let gates = gates.unsqueeze_dim::<3>(2).unsqueeze_dim(3); // [1 or B, H, 1, 1]
+    other + attention(q, k, v, scale, bias) * gates
 }
 
 /// [`attention`] by plain tensor operations, as many queries at a time as have [`SCORES_BYTES`] of scores. Gradients need all

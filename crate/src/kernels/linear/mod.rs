@@ -69,6 +69,10 @@ pub fn dense_linear(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End) 
     if super::run_on(&x.device()) {
         return gpu::dense(x, w, b, end, None);
     }
+    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    if let Some(y) = super::cpu::linear::dense_linear(&x, &w, b.as_ref(), &end) {
+        return y;
+    }
     dense_reference(x, w, b, end)
 }
 
