@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use flagdit::kernels::linear::{Way, dense, quantized};
+use flagdit::kernels::linear::{Arithmetic, Tile, Way, dense, quantized};
 use flagdit::kernels::{End, QuantMatrix};
 use flagdit::quant::{Format, encode};
 use flagdit::sampler::noise;
@@ -52,23 +52,31 @@ fn report(name: &str, shape: [usize; 3], device: &Device) {
     let x = Tensor::<2>::from_data(TensorData::new(noise::normal(1, 0, m * k), [m, k]), device);
     let values = noise::normal(2, 0, n * k);
     let w = Tensor::<2>::from_data(TensorData::new(values.clone(), [n, k]), device);
-    line("f32", shape, Way::all(false), device, |way| drop(dense(x.clone(), w.clone(), None, End::Plain, way)));
+    line("f32", shape, Way::all(false), device, |way| dense(x.clone(), w.clone(), None, End::Plain, way));
     for format in [Format::Q4B32, Format::Q8B32] {
         let codes = encode(&values, n, k, format).expect("finite weights");
         let w = QuantMatrix::upload(&codes, n, k, format, device).expect("what was just encoded");
-        line(format.name(), shape, Way::all(true), device, |way| drop(quantized(x.clone(), &w, None, End::Plain, way)));
+        line(format.name(), shape, Way::all(true), device, |way| quantized(x.clone(), &w, None, End::Plain, way));
     }
 }
 
-/// The best way comes first, and how good the chosen one is.
+/// The best way comes first, and how good the chosen one is; then how far other numbers than f32 are off.
 fn line(weights: &str, shape: [usize; 3], ways: impl Iterator<Item = Way>, device: &Device, run: impl Fn(Option<Way>)) {
     let speed = |way| flops(shape) / seconds(&|| run(way), device) / 1e9;
     let chosen = speed(None);
     let mut ways: Vec<(Way, f64)> = ways.map(|way| (way, speed(Some(way)))).collect();
     ways.sort_by(|one, other| other.1.total_cmp(&one.1));
     let name = |Way { tile, arithmetic }: Way| format!("{tile:?} {arithmetic:?}");
-    let ways: Vec<String> = ways.into_iter().map(|(way, speed)| format!("{} {speed:.0}", name(way))).collect();
-    println!("  {weights}: {chosen:.0} as chosen; {}", ways.join(", "));
+    let names: Vec<String> = ways.iter().map(|&(way, speed)| format!("{} {speed:.0}", name(way))).collect();
+    println!("  {weights}: {chosen:.0} as chosen; {}", names.join(", "));
+    for arithmetic in [Arithmetic::Half, Arithmetic::Int8] {
+        let of = |arithmetic| product(Some(Way { tile: Tile::Square, arithmetic }));
+        if ways.iter().any(|(way, _)| way.arithmetic == arithmetic) {
+            let (found, exact) = (of(arithmetic), of(Arithmetic::Full));
+            let norm = |x: Tensor<2>| x.square().sum().sqrt().into_scalar::<f32>();
+            println!("    {arithmetic:?} is off by {:.1e}", norm(found - exact.clone()) / norm(exact));
+        }
+    }
 }
 
 /// Of one launch: the median of samples of many.
