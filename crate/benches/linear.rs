@@ -61,8 +61,14 @@ fn report(name: &str, shape: [usize; 3], device: &Device) {
 }
 
 /// The best way comes first, and how good the chosen one is; then how far other numbers than f32 are off.
-fn line(weights: &str, shape: [usize; 3], ways: impl Iterator<Item = Way>, device: &Device, run: impl Fn(Option<Way>)) {
-    let speed = |way| flops(shape) / seconds(&|| run(way), device) / 1e9;
+fn line(
+    weights: &str,
+    shape: [usize; 3],
+    ways: impl Iterator<Item = Way>,
+    device: &Device,
+    product: impl Fn(Option<Way>) -> Tensor<2>,
+) {
+    let speed = |way| flops(shape) / seconds(&|| drop(product(way)), device) / 1e9;
     let chosen = speed(None);
     let mut ways: Vec<(Way, f64)> = ways.map(|way| (way, speed(Some(way)))).collect();
     ways.sort_by(|one, other| other.1.total_cmp(&one.1));
