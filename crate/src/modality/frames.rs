@@ -67,6 +67,26 @@ pub fn roll(x: Tensor<4>, frames: usize, shift: usize) -> Tensor<4> {
     Tensor::cat(vec![x.clone().narrow(2, shift, rows - shift), x.narrow(2, 0, shift)], 2)
 }
 
+/// For each prompt the frames that its evaluations see, one for each place: the frame itself where the prompt counts, by
+/// [`prompt_weights`], else the nearest one in which it does. A clip is of a piece: a prompt that saw frames of another one
+/// would go on with what they show.
+pub fn seen(weights: &[Vec<f32>]) -> Vec<Vec<usize>> {
+    let counts = |prompt: usize, frame: usize| weights[frame][prompt] > 0.0;
+    let nearest = |prompt: usize, frame: usize| {
+        let counting = (0..weights.len()).filter(|&other| counts(prompt, other));
+        counting.min_by_key(|other| other.abs_diff(frame)).unwrap_or(frame)
+    };
+    let prompts = weights.first().map_or(0, Vec::len);
+    (0..prompts).map(|prompt| (0..weights.len()).map(|frame| nearest(prompt, frame)).collect()).collect()
+}
+
+/// The frames `seen`, one for each place, of frames x that were rolled by `shift`: `[B, C, F·H, W]`.
+pub fn gather(x: &Tensor<4>, seen: &[usize], shift: usize) -> Tensor<4> {
+    let frames = seen.len();
+    let place = |i: usize| (seen[(i + shift) % frames] + frames - shift % frames) % frames;
+    Tensor::cat((0..frames).map(|i| frame(x, frames, place(i))).collect(), 2)
+}
+
 /// One of the frames, `[B, C, H, W]`.
 pub fn frame(x: &Tensor<4>, frames: usize, place: usize) -> Tensor<4> {
     let height = x.dims()[2] / frames;
@@ -90,6 +110,20 @@ mod tests {
         assert_eq!(weights, expected.map(Vec::from));
         assert_eq!(prompt_weights(&[], 2)?, [[1.0], [1.0]].map(Vec::from));
         assert!(prompt_weights(&[transition(1, 6)], 6).is_err_and(|error| error.to_string().contains("0 to 5")));
+        Ok(())
+    }
+
+    #[test]
+    fn a_prompt_sees_the_frames_in_which_it_counts() -> Result<()> {
+        let weights = prompt_weights(&[transition(1, 3)], 6)?;
+        assert_eq!(seen(&weights), [[0, 1, 2, 2, 2, 2], [2, 2, 2, 3, 4, 5]].map(Vec::from));
+        let x: Vec<f32> = (0..6).map(|value| value as f32).collect();
+        let x = Tensor::<4>::from_data(TensorData::new(x, [1, 1, 6, 1]), &Device::flex());
+        for shift in [0, 2, 5] {
+            let found = gather(&roll(x.clone(), 6, shift), &[2, 2, 2, 3, 4, 5], shift);
+            let found: Vec<f32> = roll(found, 6, 6 - shift).into_data().iter::<f32>().collect();
+            assert_eq!(found, [2.0, 2.0, 2.0, 3.0, 4.0, 5.0]);
+        }
         Ok(())
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Run {
     guidance: Guidance,
     /// How much each prompt counts, `[prompts, 1, F·h, 1]`, where there are several.
     weights: Option<Tensor<4>>,
+    /// Which frames the evaluations of each prompt see, where there are several.
+    seen: Vec<Vec<usize>>,
     /// Frames of a video whose end leads back to its beginning.
     circle: Option<Circle>,
 }
@@ -102,6 +104,10 @@ impl Pipeline {
         // The last row says what to lead away from.
         let rows = condition.rows() - usize::from(!guidance.needs_unconditional());
         let condition = condition.first(rows);
+        let weights = match settings.transitions.as_slice() {
+            [] => Vec::new(),
+            transitions => frames::prompt_weights(transitions, Blueprint::frames(settings))?,
+        };
         let options = SequenceOptions { is_circle: settings.is_loop, ..self.extrapolation(settings, shape) };
         Ok(Run {
             sequence: denoiser.sequence(shape, options, self.device.burn()),
@@ -109,7 +115,8 @@ impl Pipeline {
             caption: condition.prepare(&denoiser),
             denoiser,
             guidance,
-            weights: self.weights(settings, shape)?,
+            weights: self.weights(&weights, shape),
+            seen: frames::seen(&weights),
             circle: settings.is_loop.then(|| Circle { frames: Blueprint::frames(settings), evaluations: Cell::new(0) }),
         })
     }
@@ -142,18 +149,14 @@ impl Pipeline {
         }
     }
 
-    fn weights(&self, settings: &Settings, shape: LatentShape) -> Result<Option<Tensor<4>>> {
-        let LatentShape::Frames { frames, height, .. } = shape else { return Ok(None) };
-        if settings.transitions.is_empty() {
-            return Ok(None);
-        }
-        let weights = frames::prompt_weights(&settings.transitions, frames)?;
-        let prompts = settings.transitions.len() + 1;
+    /// [`frames::prompt_weights`] for every value of a frame's row.
+    fn weights(&self, weights: &[Vec<f32>], shape: LatentShape) -> Option<Tensor<4>> {
+        let (LatentShape::Frames { frames, height, .. }, Some(first)) = (shape, weights.first()) else { return None };
         let of_prompt =
             |prompt: usize| weights.iter().flat_map(move |frame| std::iter::repeat_n(frame[prompt], height));
-        let values: Vec<f32> = (0..prompts).flat_map(of_prompt).collect();
-        let shape = [prompts, 1, frames * height, 1];
-        Ok(Some(Tensor::from_data(TensorData::new(values, shape), self.device.burn())))
+        let values: Vec<f32> = (0..first.len()).flat_map(of_prompt).collect();
+        let shape = [first.len(), 1, frames * height, 1];
+        Some(Tensor::from_data(TensorData::new(values, shape), self.device.burn()))
     }
 
     pub(super) fn guidance(&self, settings: &Settings) -> Guidance {
@@ -166,19 +169,27 @@ impl Pipeline {
     pub(super) fn velocity(&self, x: Tensor<4>, t: f64, run: &Run) -> Tensor<4> {
         let weights = run.weights.clone();
         match &run.circle {
-            None => self.guided(x, t, run, weights),
+            None => self.guided(x, t, run, weights, 0),
             Some(circle) => {
                 let shift = circle.next();
                 let roll = |x, shift| frames::roll(x, circle.frames, shift);
-                let v = self.guided(roll(x, shift), t, run, weights.map(|weights| roll(weights, shift)));
+                let v = self.guided(roll(x, shift), t, run, weights.map(|weights| roll(weights, shift)), shift);
                 roll(v, circle.frames - shift)
             }
         }
     }
 
-    fn guided(&self, x: Tensor<4>, t: f64, run: &Run, weights: Option<Tensor<4>>) -> Tensor<4> {
+    /// `shift`: by how many frames x is rolled.
+    fn guided(&self, x: Tensor<4>, t: f64, run: &Run, weights: Option<Tensor<4>>, shift: usize) -> Tensor<4> {
         let time = Tensor::full([run.rows], t as f32, self.device.burn());
-        let x = x.repeat_dim(0, run.rows);
+        let x = match run.seen.as_slice() {
+            [] => x.repeat_dim(0, run.rows),
+            seen => {
+                let mut rows: Vec<_> = seen.iter().map(|seen| frames::gather(&x, seen, shift)).collect();
+                rows.resize(run.rows, x); // What to lead away from is seen whole.
+                Tensor::cat(rows, 0)
+            }
+        }; // [rows, C, F·h, w]
         let v = run.denoiser.forward_prepared(x, time, &run.caption, &run.sequence.at(t)); // [rows, C, F·h, w]
         let prompts = weights.as_ref().map_or(1, |weights| weights.dims()[0]);
         let conditional = v.clone().narrow(0, 0, prompts);
