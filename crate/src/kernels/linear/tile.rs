@@ -34,7 +34,7 @@ pub(super) struct Hardware {
 pub enum Arithmetic {
     /// f32.
     Full,
-    /// f16, summed up in it over 16 features and in f32 from there on. The error is about 4·10⁻⁴ of the result.
+    /// f16, summed up in it over 16 features and in f32 from there on. The error is about 7·10⁻⁴ of the result.
     Half,
     /// 8-bit integers, summed up exactly over a block of 32 features and in f32 from there on: codes of W as they are, and x
     /// by blocks with a scale each. The error is that of x, about 5·10⁻³ of the result.
