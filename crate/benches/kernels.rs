@@ -13,15 +13,17 @@ use flagdit::kernels::{End, QuantMatrix, attention, dense_linear, quant_linear};
 use flagdit::quant::{Format, encode};
 use flagdit::sampler::noise;
 
+#[path = "kernels/case.rs"]
+mod case;
 #[path = "kernels/large.rs"]
 mod large;
 #[allow(dead_code, reason = "the example writes text encoders and autoencoders too")]
 #[path = "../examples/checkpoint/models.rs"]
 mod models;
-#[path = "kernels/timing.rs"]
+#[path = "support/timing.rs"]
 mod timing;
 
-use timing::{Case, Launches};
+use case::{Case, Launches};
 
 const BATCH: usize = 2;
 
@@ -51,7 +53,7 @@ fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let device = pollster::block_on(flagdit::Device::gpu(None)).expect("a GPU, a software adapter at least");
     println!("{} on {} cores", device.name(), std::thread::available_parallelism().map_or(1, usize::from));
-    timing::header();
+    case::header();
     let cases = match wanted.starts_with(large::GROUP) {
         true => large::cases(),
         false => others().into_iter().chain(SIZES.iter().flat_map(of_size)).collect(),

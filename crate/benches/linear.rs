@@ -1,18 +1,19 @@
 //! Every way to make a product, shape by shape, on the first GPU: what `Way::for_shape` should choose there.
 //! `cargo bench --bench linear`, with a part of a shape's name for some of them. GFLOP/s, medians.
 
-use std::time::{Duration, Instant};
-
 use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::kernels::linear::{Arithmetic, Tile, Way, dense, quantized};
 use flagdit::kernels::{End, QuantMatrix};
 use flagdit::quant::{Format, encode};
 use flagdit::sampler::noise;
 
-/// Samples of each that are counted, after one that is not.
+#[path = "support/timing.rs"]
+mod timing;
+
+use timing::{Launch, medians};
+
+/// Samples of each that are counted.
 const SAMPLES: usize = 7;
-/// A sample launches as often as fills this time, so that what surrounds a launch does not count.
-const LEAST: Duration = Duration::from_millis(20);
 /// A processor that plays GPU is given no more than this.
 const MOST_FLOPS: f64 = 4e9;
 
@@ -52,11 +53,15 @@ fn report(name: &str, shape: [usize; 3], device: &Device) {
     let x = Tensor::<2>::from_data(TensorData::new(noise::normal(1, 0, m * k), [m, k]), device);
     let values = noise::normal(2, 0, n * k);
     let w = Tensor::<2>::from_data(TensorData::new(values.clone(), [n, k]), device);
-    line("f32", shape, Way::all(false), device, |way| dense(x.clone(), w.clone(), None, End::Plain, way));
+    let rows = x.clone();
+    line("f32", shape, Way::all(false), device, move |way| dense(rows.clone(), w.clone(), None, End::Plain, way));
     for format in [Format::Q4B32, Format::Q8B32] {
         let codes = encode(&values, n, k, format).expect("finite weights");
         let w = QuantMatrix::upload(&codes, n, k, format, device).expect("what was just encoded");
-        line(format.name(), shape, Way::all(true), device, |way| quantized(x.clone(), &w, None, End::Plain, way));
+        let rows = x.clone();
+        line(format.name(), shape, Way::all(true), device, move |way| {
+            quantized(rows.clone(), &w, None, End::Plain, way)
+        });
     }
 }
 
@@ -66,11 +71,17 @@ fn line(
     shape: [usize; 3],
     ways: impl Iterator<Item = Way>,
     device: &Device,
-    product: impl Fn(Option<Way>) -> Tensor<2>,
+    product: impl Fn(Option<Way>) -> Tensor<2> + Clone + 'static,
 ) {
-    let speed = |way| flops(shape) / seconds(&|| drop(product(way)), device) / 1e9;
-    let chosen = speed(None);
-    let mut ways: Vec<(Way, f64)> = ways.map(|way| (way, speed(Some(way)))).collect();
+    let launch = |way| -> Launch {
+        let product = product.clone();
+        Box::new(move || drop(product(way)))
+    };
+    let ways: Vec<Way> = ways.collect();
+    let runs: Vec<Launch> = [None].into_iter().chain(ways.iter().copied().map(Some)).map(launch).collect();
+    let mut speeds = medians(&runs, SAMPLES, device).into_iter().map(|ms| flops(shape) / ms / 1e6);
+    let chosen = speeds.next().expect("one for each");
+    let mut ways: Vec<(Way, f64)> = ways.into_iter().zip(speeds).collect();
     ways.sort_by(|one, other| other.1.total_cmp(&one.1));
     let name = |Way { tile, arithmetic }: Way| format!("{tile:?} {arithmetic:?}");
     let names: Vec<String> = ways.iter().map(|&(way, speed)| format!("{} {speed:.0}", name(way))).collect();
@@ -83,21 +94,4 @@ fn line(
             println!("    {arithmetic:?} is off by {:.1e}", norm(found - exact.clone()) / norm(exact));
         }
     }
-}
-
-/// Of one launch: the median of samples of many.
-fn seconds(run: &dyn Fn(), device: &Device) -> f64 {
-    let once = sample(run, 1, device).min(sample(run, 1, device));
-    let launches = (LEAST.as_secs_f64() / once).ceil().max(1.0) as usize;
-    let mut samples: Vec<f64> = (0..SAMPLES).map(|_| sample(run, launches, device)).collect();
-    samples.sort_by(f64::total_cmp);
-    samples[SAMPLES / 2]
-}
-
-/// Seconds a launch, until the device has nothing left to do.
-fn sample(run: &dyn Fn(), launches: usize, device: &Device) -> f64 {
-    let start = Instant::now();
-    (0..launches).for_each(|_| run());
-    device.sync().expect("a device that answers");
-    start.elapsed().as_secs_f64() / launches as f64
 }

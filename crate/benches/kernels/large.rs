@@ -8,7 +8,10 @@ use flagdit::quant::{Encoded, Format, encode};
 use flagdit::sampler::noise;
 
 use super::models;
-use super::timing::{Case, Launch, Launches};
+use super::{
+    case::{Case, Launches},
+    timing::Launch,
+};
 
 /// What their names begin with.
 pub const GROUP: &str = "large";

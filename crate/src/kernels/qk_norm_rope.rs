@@ -114,7 +114,7 @@ mod gpu {
     use burn_cubecl::{CubeBackend, kernel::into_contiguous};
 
     use super::{
-        super::shader::{Shader, Source, empty},
+        super::shader::{Shader, Source, empty, nothing},
         Norm, Pairing, Rotation,
     };
 
@@ -174,7 +174,10 @@ mod gpu {
             let [tables, table_tokens, head] = [0, 2, 3].map(|dim| cos.meta.shape()[dim]);
             let y = empty(&x, &[batch, tokens, width]);
             // What is declared must be bound; without a norm nothing reads it.
-            let [weight, bias] = [weight, bias].map(|w| if has_norm { into_contiguous(w) } else { empty(&x, &[4]) });
+            let [weight, bias] = match has_norm {
+                true => [weight, bias].map(into_contiguous),
+                false => [0, 1].map(|place| nothing(&x)[place].clone()),
+            };
             let table = if tables == 1 { 0 } else { table_tokens * head / 4 };
             let numbers = [tokens, width / 4, head / 4, table].map(|number| number as u64).into_iter();
             let numbers = numbers.chain([u64::from(epsilon.to_bits())]).collect();

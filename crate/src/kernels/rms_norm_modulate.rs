@@ -69,7 +69,7 @@ mod gpu {
     use burn_cubecl::{CubeBackend, kernel::into_contiguous};
 
     use super::{
-        super::shader::{Shader, Source, empty},
+        super::shader::{Shader, Source, empty, nothing},
         Adaptation, Norm,
     };
 
@@ -137,10 +137,14 @@ mod gpu {
             let [batch, tokens, width] = [0, 1, 2].map(|dim| x.meta.shape()[dim]);
             let y = empty(&x, &[batch, tokens, width]);
             // What is declared must be bound, also where nothing reads it.
-            let there = |tensor, is_there: bool| if is_there { into_contiguous(tensor) } else { empty(&x, &[1, 4, 1]) };
-            let (weight, parts) = (there(weight, terms.has_weight), there(parts, terms.scale.is_some()));
+            let bound = |is_read: bool, tensor, place: usize| match is_read {
+                true => into_contiguous(tensor),
+                false => nothing(&x)[place].clone(),
+            };
+            let count = parts.meta.shape()[1];
+            let (weight, parts) = (bound(terms.has_weight, weight, 0), bound(terms.scale.is_some(), parts, 1));
             let [scale, shift] = [terms.scale, terms.shift].map(|part| part.unwrap_or(0));
-            let numbers = [tokens, width / 4, parts.meta.shape()[1], scale, shift].map(|number| number as u64);
+            let numbers = [tokens, width / 4, count, scale, shift].map(|number| number as u64);
             let floats = [terms.epsilon, terms.offset].map(|number| u64::from(number.to_bits()));
             let numbers = numbers.into_iter().chain(floats).collect();
             let workgroups = [tokens.div_ceil(TOKENS), batch, 1];

@@ -1,7 +1,7 @@
 //! One variant of a shader: its text, its identity among compiled ones, its launch.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -56,10 +56,31 @@ impl Source {
     }
 }
 
-/// A tensor on `like`'s device, in f32, for a shader to write to; also to bind where a variant reads nothing.
+/// Lanes of a processor that plays GPU, at most.
+pub const FEW_LANES: u32 = 8;
+
+/// A tensor on `like`'s device, in f32, for a shader to write to.
 pub fn empty(like: &CubeTensor, shape: &[usize]) -> CubeTensor {
     let handle = like.client.empty(shape.iter().product::<usize>() * size_of::<f32>());
     CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.to_vec().into(), handle, DType::F32)
+}
+
+thread_local! {
+    /// By device, never freed: the device may be gone before the thread.
+    static NOTHING: RefCell<Vec<&'static [CubeTensor; 4]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What is bound on `like`'s device where a variant reads nothing: four buffers of one vector each, for no two bindings may
+/// share memory. Kept, because making some for a launch costs as much as the launch.
+pub fn nothing(like: &CubeTensor) -> &'static [CubeTensor; 4] {
+    NOTHING.with_borrow_mut(|known| {
+        if let Some(nothing) = known.iter().find(|nothing| nothing[0].device == like.device) {
+            return *nothing;
+        }
+        let nothing: &[CubeTensor; 4] = Box::leak(Box::new(std::array::from_fn(|_| empty(like, &[4]))));
+        known.push(nothing);
+        nothing
+    })
 }
 
 /// A file with what varies.

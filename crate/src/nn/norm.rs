@@ -117,12 +117,8 @@ impl GroupNorm {
 
     /// `[B, C, H, W]` to `[B, C, H, W]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let grouped = self.grouped(x.clone());
-        let mean = |x: Tensor<4>| x.mean_dim(3).mean_dim(2); // [B, groups, 1, 1]
-        let average = mean(grouped.clone());
-        let variance = mean((grouped - average.clone()).square());
-        let groups = |x: Tensor<4>| x.squeeze_dims(&[2, 3]); // [B, groups]
-        self.forward_by(x, &Moments { mean: groups(average), variance: groups(variance) })
+        let moments = self.moments_by(x.clone(), |x| x); // [B, groups]
+        self.forward_by(x, &moments)
     }
 
     /// `[B, C, H, W]` to `[B, groups, C/groups·H, W]`, whose means are taken row by row: a single sum of millions of numbers
@@ -134,11 +130,16 @@ impl GroupNorm {
 
     /// The statistics by which [`Self::forward`] would normalise x `[B, C, H, W]`, were its batch one picture.
     pub fn moments(&self, x: Tensor<4>) -> Moments {
+        self.moments_by(x, |means| means.mean_dim(0)) // [1, groups]
+    }
+
+    /// Mean and variance, `together` what becomes of means `[B, groups, 1, 1]` of the pictures of a batch.
+    fn moments_by(&self, x: Tensor<4>, together: fn(Tensor<4>) -> Tensor<4>) -> Moments {
         let grouped = self.grouped(x);
-        let mean = |x: Tensor<4>| x.mean_dim(3).mean_dim(2).mean_dim(0); // [1, groups, 1, 1]
+        let mean = |x: Tensor<4>| together(x.mean_dim(3).mean_dim(2));
         let average = mean(grouped.clone());
         let variance = mean((grouped - average.clone()).square());
-        let groups = |x: Tensor<4>| x.reshape([1, self.groups]); // [1, groups]
+        let groups = |x: Tensor<4>| x.squeeze_dims(&[2, 3]); // [1 or B, groups]
         Moments { mean: groups(average), variance: groups(variance) }
     }
 

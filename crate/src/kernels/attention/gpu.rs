@@ -7,13 +7,25 @@ use burn::{
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
 
 use super::{
-    super::shader::{Shader, Source, empty},
+    super::shader::{Shader, Source, empty, nothing},
     Tile,
     tile::MAX_VECTORS,
 };
 
-static APART: Source = Source::new("attention_apart.wgsl", include_str!("../../../../shaders/attention_apart.wgsl"));
-static SHARED: Source = Source::new("attention.wgsl", include_str!("../../../../shaders/attention.wgsl"));
+static APART: Source = Source::new(
+    "attention_apart.wgsl",
+    concat!(
+        include_str!("../../../../shaders/shared/attention.wgsl"),
+        include_str!("../../../../shaders/attention_apart.wgsl")
+    ),
+);
+static SHARED: Source = Source::new(
+    "attention.wgsl",
+    concat!(
+        include_str!("../../../../shaders/shared/attention.wgsl"),
+        include_str!("../../../../shaders/attention.wgsl")
+    ),
+);
 /// The width of a head is read by vectors of so many numbers.
 const VECTOR: usize = 4;
 /// Workgroups along one side, at most, on every device.
@@ -93,15 +105,16 @@ impl Attention for CubeBackend {
         let [q, k, v] = [q, k, v].map(in_vectors);
         let ([batch, heads, rows, width], [_, kv_heads, keys, _]) = (dims(&q), dims(&k));
         let [out, log_sums] = [width, 1].map(|width| empty(&q, &[batch, rows, heads, width]));
-        let bias = if terms.has_bias { bias } else { empty(&q, &[1; 4]) };
+        let bias_strides = if terms.has_bias { strides(&bias) } else { [0; 4] };
+        let bias = if terms.has_bias { &bias } else { &nothing(&q)[0] };
         let numbers = [rows, keys, heads / kv_heads].map(|count| count as u64).into_iter();
         let numbers = numbers.chain([u64::from(terms.scale.to_bits())]);
         let strides = [&q, &k, &v].into_iter().flat_map(|x| strides(x).into_iter().take(3).map(|stride| stride / 4));
-        let numbers = numbers.chain(strides).chain(self::strides(&bias));
+        let numbers = numbers.chain(strides).chain(bias_strides);
         let numbers = numbers.chain([heads, batch].map(|count| count as u64)).collect();
         let workgroups = workgroups(terms.tile, [batch, heads, rows]);
         let shader = shader(terms.tile, width / VECTOR, terms.has_bias);
-        shader.launch(&q.client, workgroups, &[&q, &k, &v, &bias, &out, &log_sums], numbers);
+        shader.launch(&q.client, workgroups, &[&q, &k, &v, bias, &out, &log_sums], numbers);
         (out, log_sums)
     }
 }

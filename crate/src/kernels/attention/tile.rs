@@ -1,5 +1,7 @@
 //! How attention is divided.
 
+use super::super::shader::FEW_LANES;
+
 /// What a workgroup makes of the result, and whether its invocations help each other. High tiles read the least for what
 /// they multiply, low ones leave enough workgroups to fill a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +20,6 @@ pub(super) const MAX_VECTORS: usize = 32;
 const MAX_VECTORS_APART: usize = 18;
 /// Workgroups that keep most GPUs busy.
 const FULL: usize = 256;
-/// Lanes of a processor that plays GPU, at most.
-const FEW_LANES: u32 = 8;
 
 impl Tile {
     /// All of them.

@@ -21,6 +21,11 @@ impl<const D: usize> Array<D> {
         Some(Self { tensor: if is_forward { tensor } else { tensor.to_contiguous() } })
     }
 
+    /// [`Self::of`], in rows, what need not be there; nothing if it is there and is refused.
+    pub fn of_optional(x: Option<&Tensor<D>>) -> Option<Option<Self>> {
+        x.map_or(Some(None), |x| Some(Some(Self::of(x)?.in_rows())))
+    }
+
     /// The numbers of a row, the last dimension, side by side.
     pub fn in_rows(self) -> Self {
         let layout = self.tensor.layout();

@@ -39,10 +39,7 @@ pub fn attention(
         q: Array::of(q)?,
         k: Array::of(k)?,
         v: Array::of(v)?,
-        bias: match bias {
-            Some(bias) => Some(Array::of(bias)?.in_rows()),
-            None => None,
-        },
+        bias: Array::of_optional(bias)?,
         scale: scale as f32,
         onto: match onto {
             Some((other, gates)) => Some((Array::of(other)?.in_rows(), Array::of(gates)?.in_rows())),
@@ -51,8 +48,7 @@ pub fn attention(
     };
     let nanoseconds = heads * keys * (2 * width).div_ceil(PRODUCTS);
     let at_once = rows_at_once(batch * queries, nanoseconds).min((SCORES / keys).max(LEAST_QUERIES)).min(queries);
-    let of_batch = || (0..queries).step_by(at_once).map(|from| at_once.min(queries - from) * heads * width);
-    let lengths = (0..batch).flat_map(|_| of_batch());
+    let lengths = (0..batch).flat_map(|_| threads::lengths(queries, at_once, heads * width));
     let scores = || Box::new_uninit_slice(at_once * keys);
     // SAFETY: every head of every query of a piece is written.
     let out = unsafe { threads::fill(lengths, scores, |scores, piece| heads_of.attend(scores, piece)) };

@@ -48,7 +48,7 @@ pub fn dense_linear(x: &Tensor<2>, w: &Tensor<2>, b: Option<&Tensor<1>>, end: &E
     let [w_row, w_column] = w.strides();
     let (values, w) = (x.values(), Matrix { values: w.values(), row: w_column, column: w_row });
     let (at_once, cores) = pieces([m, n, k]);
-    let lengths = (0..m).step_by(at_once).map(|first| at_once.min(m - first) * n);
+    let lengths = threads::lengths(m, at_once, n);
     let fill = |(): &mut (), Piece { first, values: z }: Piece| {
         let (first, rows) = (first / n, z.len() / n);
         let x = Matrix { values: &values[first * row..], row, column };
@@ -78,10 +78,7 @@ enum FinishEnd {
 
 impl Finish {
     fn of(b: Option<&Tensor<1>>, end: &End, rows: usize) -> Option<Self> {
-        let b = match b {
-            Some(b) => Some(Array::of(b)?.in_rows()),
-            None => None,
-        };
+        let b = Array::of_optional(b)?;
         let end = match end {
             End::Plain => FinishEnd::Plain,
             End::Residual { other, gates } => FinishEnd::Residual {

@@ -58,8 +58,7 @@ pub fn qk_norm_rope(x: &Tensor<3>, heads: usize, norm: Option<&Norm>, rotation: 
         }
     };
     let rows = batch * tokens;
-    let at_once = rows_at_once(rows, width / NUMBERS);
-    let lengths = (0..rows).step_by(at_once).map(|first| at_once.min(rows - first) * width);
+    let lengths = threads::lengths(rows, rows_at_once(rows, width / NUMBERS), width);
     // SAFETY: every head of every row is written.
     let y = unsafe { threads::fill(lengths, || Box::new_uninit_slice(width), fill) };
     Some(tensor(y, [batch, tokens, heads, head]).swap_dims(1, 2)) // [B, H, N, d]

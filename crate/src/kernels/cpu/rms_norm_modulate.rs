@@ -23,14 +23,8 @@ pub fn rms_norm_modulate(x: &Tensor<3>, norm: &Norm, adaptation: Option<&Adaptat
         return None;
     }
     let x = Array::of(x)?.in_rows();
-    let weight = match &norm.weight {
-        Some(weight) => Some(Array::of(weight)?.in_rows()),
-        None => None,
-    };
-    let parts = match adaptation {
-        Some(Adaptation { parts, .. }) => Some(Array::of(parts)?.in_rows()),
-        None => None,
-    };
+    let weight = Array::of_optional(norm.weight.as_ref())?;
+    let parts = Array::of_optional(adaptation.map(|adaptation| &adaptation.parts))?;
     let [of_batch, of_token, _] = x.strides();
     let fill = |(): &mut (), Piece { first, values: y }: Piece| {
         for (token, y) in (first / width..).zip(y.chunks_exact_mut(width)) {
@@ -53,8 +47,7 @@ pub fn rms_norm_modulate(x: &Tensor<3>, norm: &Norm, adaptation: Option<&Adaptat
         }
     };
     let rows = batch * tokens;
-    let at_once = rows_at_once(rows, width / NUMBERS);
-    let lengths = (0..rows).step_by(at_once).map(|first| at_once.min(rows - first) * width);
+    let lengths = threads::lengths(rows, rows_at_once(rows, width / NUMBERS), width);
     // SAFETY: every row is written.
     let y = unsafe { threads::fill(lengths, || (), fill) };
     Some(tensor(y, [batch, tokens, width]))

@@ -20,6 +20,11 @@ pub fn rows_at_once(rows: usize, nanoseconds: usize) -> usize {
     rows.div_ceil(PIECES * cores()).max(least).clamp(1, rows.max(1))
 }
 
+/// Numbers of each piece of rows of `width` numbers, so many rows at a time.
+pub fn lengths(rows: usize, at_once: usize, width: usize) -> impl Iterator<Item = usize> {
+    (0..rows).step_by(at_once).map(move |first| at_once.min(rows - first) * width)
+}
+
 /// How many cores compute.
 pub fn cores() -> usize {
     #[cfg(not(target_family = "wasm"))]

@@ -1,7 +1,5 @@
 //! The shaders' launch.
 
-use std::cell::RefCell;
-
 use burn::{
     backend::{
         Backend, Dispatch, DispatchTensor, backend_extension,
@@ -13,7 +11,7 @@ use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::ir::{ElemType, FloatKind};
 
 use super::{
-    super::shader::{Shader, Source, empty},
+    super::shader::{Shader, Source, empty, nothing},
     Arithmetic, End, QuantMatrix, Way,
     tile::Hardware,
 };
@@ -192,23 +190,6 @@ fn launch(x: CubeTensor, w: CubeTensor, scales: CubeTensor, after: [CubeTensor; 
     let gates = bound(terms.end == RESIDUAL, gates, 3);
     shader.launch(&x.client, way.tile.workgroups(m, n), &[&x, &w, &scales, &b, &other, &gates, &y], numbers);
     y
-}
-
-thread_local! {
-    /// By device, what is bound where a variant reads nothing: no two bindings may share memory, and four buffers a launch
-    /// cost as much as the launch. Never freed: the device may be gone before the thread.
-    static NOTHING: RefCell<Vec<&'static [CubeTensor; 4]>> = const { RefCell::new(Vec::new()) };
-}
-
-fn nothing(x: &CubeTensor) -> &'static [CubeTensor; 4] {
-    NOTHING.with_borrow_mut(|known| {
-        if let Some(nothing) = known.iter().find(|nothing| nothing[0].device == x.device) {
-            return *nothing;
-        }
-        let nothing: &[CubeTensor; 4] = Box::leak(Box::new(std::array::from_fn(|_| empty(x, &[1]))));
-        known.push(nothing);
-        nothing
-    })
 }
 
 fn hardware(x: &CubeTensor) -> Hardware {

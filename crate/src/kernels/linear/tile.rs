@@ -1,5 +1,7 @@
 //! How a product is divided.
 
+use super::super::shader::FEW_LANES;
+
 /// What an invocation makes of y, and how many of them stand beside each other in a workgroup. Large tiles read the least
 /// for what they multiply, small ones leave enough workgroups to fill a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +55,6 @@ pub struct Way {
 /// Workgroups that keep a large GPU busy (one with 132 multiprocessors was measured), and the cores of a processor.
 const FULL: usize = 200;
 const FULL_OF_CORES: usize = 12;
-/// Lanes of a processor that plays GPU, at most.
-const FEW_LANES: u32 = 8;
 
 impl Tile {
     /// All of them.
