@@ -171,6 +171,7 @@ impl Params {
                 _ => expander.give(name, raw, Order::Rows),
             }
             pause().await;
+            send(device)?;
             while expander.is_full()
                 && let Some(expanded) = expander.take()
             {
@@ -180,6 +181,7 @@ impl Params {
         while let Some(expanded) = expander.take() {
             pause().await;
             moved(reader.bytes(&params.insert_expanded(prefix, expanded?)));
+            send(device)?;
         }
         Ok(params)
     }
@@ -313,6 +315,12 @@ impl Params {
             .found(complaints.join("; "))
             .remedy("convert the model again, or give the configuration that belongs to these weights"))
     }
+}
+
+/// Sends what waits on its way to the device. A GPU's queue takes dozens of tensors before it does that by itself, and all
+/// of them lie in memory until then: in a browser, in memory that never shrinks.
+fn send(device: &Device) -> Result<()> {
+    device.flush().map_err(|error| Error::device_lost("parameters on their way", error))
 }
 
 /// The matrix `name`, codes as they are, on the device.
