@@ -134,7 +134,8 @@ impl Job {
     }
 }
 
-fn expand(name: String, tensor: RawTensor, order: Order) -> Result<Expanded> {
+/// One tensor, at once.
+pub(super) fn expand(name: String, tensor: RawTensor, order: Order) -> Result<Expanded> {
     let RawTensor { shape, format, data } = tensor;
     let (rows, cols) = (shape.first().copied().unwrap_or(1), shape.iter().skip(1).product());
     let damaged = |error: Error| Error::bad_model(format!("tensor {name}")).found(error.to_string());

@@ -1,24 +1,30 @@
 //! Parameters of a model folder, on their way to the device.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData};
 
 use super::{Params, loaded::Piece};
 use crate::{
-    device::Device,
+    device::{Capacity, Device},
     error::{Error, Result},
     kernels::{self, QuantMatrix},
     progress::pause,
-    quant::Encoded,
+    quant::{Encoded, Format},
     weights::{
         Placement, RawData, RawTensor, Reader,
-        expand::{Expanded, Expander, Order},
+        expand::{Expanded, Expander, Order, expand},
     },
 };
+
+/// A matrix that takes more of a GPU goes there by so many bytes, and is put together there. The memory that it passes through
+/// never shrinks in a browser, and a tab has no gigabytes of it.
+const AT_ONCE: u64 = 16 << 20;
 
 impl Params {
     /// The parameters of a model's component, one after the other onto the device, in the order of the files; the
     /// component's name and the dot after it are taken off their names. Matrices that the device cannot bind come in pieces
-    /// ([`Placement`]). `moved` is told the bytes of each tensor, or piece of one, in its file.
+    /// ([`Placement`]); large ones pass through memory by parts. `moved` is told the bytes of each tensor, or piece of one, in its file.
     ///
     /// # Errors
     ///
@@ -46,6 +52,11 @@ impl Params {
         let entry = |name: &str| reader.manifest().tensors.get(name).map(|entry| (&entry.shape[..], entry.format));
         let pieces = |name| entry(name).map_or(Vec::new(), |(shape, format)| placement.pieces(shape, format));
         for (name, rows) in wanted.flat_map(|name| pieces(name).into_iter().map(move |rows| (name, rows))) {
+            let parts = if on_gpu { parts(entry(name), &rows) } else { Vec::new() };
+            if parts.len() > 1 {
+                params.append(&name[prefix..], put_together(reader, name, parts, params.device(), moved).await?);
+                continue;
+            }
             let raw = reader.raw_rows(name, rows.clone()).await?;
             match &raw.data {
                 RawData::Quantized(encoded) if on_gpu && QuantMatrix::takes(raw.format) => {
@@ -85,6 +96,42 @@ impl Params {
         self.append(&name[prefix..], piece);
         bytes
     }
+}
+
+/// These rows of a matrix, by as many as pass through memory at once.
+fn parts(entry: Option<(&[usize], Format)>, rows: &Range<usize>) -> Vec<Range<usize>> {
+    let Some((&[_, cols], format)) = entry else { return vec![rows.clone()] };
+    let parts = Placement::new(&Capacity::gpu(AT_ONCE, AT_ONCE)).pieces(&[rows.len(), cols], format);
+    parts.into_iter().map(|part| rows.start + part.start..rows.start + part.end).collect()
+}
+
+/// A matrix, or rows of one, on a GPU, brought there part by part; `moved` is told the bytes of each in its file.
+async fn put_together(
+    reader: &Reader,
+    name: &str,
+    parts: Vec<Range<usize>>,
+    device: &burn::tensor::Device,
+    moved: &mut dyn FnMut(u64),
+) -> Result<Piece> {
+    let mut arrived = Vec::with_capacity(parts.len());
+    for rows in parts {
+        let bytes = reader.bytes_of_rows(name, rows.len());
+        let raw = reader.raw_rows(name, rows).await?;
+        arrived.push(match &raw.data {
+            RawData::Quantized(encoded) if QuantMatrix::takes(raw.format) => {
+                Piece::Quantized(uploaded(name, &raw, encoded, device)?)
+            }
+            _ => {
+                let Expanded { shape, values, .. } = expand(name.to_owned(), raw, Order::Rows)?;
+                let length = values.len();
+                Piece::Dense(shape, Tensor::from_data(TensorData::new(values, [length]), device))
+            }
+        });
+        pause().await;
+        send(device)?;
+        moved(bytes);
+    }
+    Ok(Piece::put_together(arrived))
 }
 
 /// Sends what waits on its way to the device. A GPU's queue takes dozens of tensors before it does that by itself, and all

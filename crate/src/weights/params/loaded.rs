@@ -29,6 +29,27 @@ pub(super) enum Piece {
 }
 
 impl Piece {
+    /// One of some, their rows one below the other. All are dense by rows, or all are quantized.
+    pub fn put_together(pieces: Vec<Self>) -> Self {
+        let mut rows = 0;
+        let (mut shape, mut dense, mut quantized) = (Vec::new(), Vec::new(), Vec::new());
+        for piece in pieces {
+            rows += piece.rows();
+            shape = piece.shape();
+            match piece {
+                Self::Dense(_, values) | Self::Columns(_, values) => dense.push(values),
+                Self::Quantized(matrix) => quantized.push(matrix),
+            }
+        }
+        if dense.is_empty() {
+            return Self::Quantized(QuantMatrix::put_together(quantized));
+        }
+        if let Some(first) = shape.first_mut() {
+            *first = rows;
+        }
+        Self::Dense(shape, Tensor::cat(dense, 0))
+    }
+
     fn shape(&self) -> Vec<usize> {
         match self {
             Self::Dense(shape, _) => shape.clone(),
