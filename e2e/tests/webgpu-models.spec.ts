@@ -6,9 +6,18 @@ import { serve } from './server.js';
 const SIZE = { width: 64, height: 64, steps: 1, seed: 7, solver: 'euler' };
 const OPTIONS = ['--size', '64x64', '--steps', '1', '--seed', '7', '--solver', 'euler', '--device', 'cpu'];
 
-const CASES: { what: string; sort: Sort; subject: { prompt: string } | { class: number }; asked: string[]; other: string[] }[] = [
+interface Case {
+  what: string;
+  sort: Sort;
+  /** What is asked for, here and of the program, and what else could be. */
+  subject: { prompt: string } | { class: number };
+  asked: string[];
+  other: string[];
+}
+
+const CASES: Case[] = [
   { what: 'a class', sort: LABELS, subject: { class: 3 }, asked: ['--class', '3'], other: ['--class', '4'] },
-  { what: 'what a block of the 2B makes of words', sort: FULL_WIDTH, subject: { prompt: 'kamoti' }, asked: ['kamoti'], other: ['bade'] },
+  { what: 'what a block of the 2B makes', sort: FULL_WIDTH, subject: { prompt: 'kamoti' }, asked: ['kamoti'], other: ['bade'] },
 ];
 
 for (const { what, sort, subject, asked, other } of CASES) {
