@@ -37,14 +37,13 @@ fn main() {
 
 /// Loads a network and frees it.
 fn load(name: &str, reader: &Reader, device: &Device, moved: &mut dyn FnMut(u64)) {
-    let device = device.burn();
     match name {
         parts::TEXT => drop(block_on(parts::text(reader, device, moved)).expect("a text encoder")),
         parts::DENOISER => drop(block_on(parts::denoiser(reader, device, moved)).expect("a denoiser")),
         parts::IMAGE_DECODER => drop(block_on(parts::autoencoder(reader, device, moved)).expect("an autoencoder")),
         _ => {}
     }
-    device.sync().expect("a device that is there");
+    device.burn().sync().expect("a device that is there");
 }
 
 fn measure(what: &str, work: impl FnOnce() -> u64) {

@@ -22,7 +22,7 @@ pub fn run(args: &CheckArgs, terminal: &Terminal) -> Result<()> {
         let reader = Reader::open(Rc::new(model::source(&args.model))).await?;
         let device = Device::parse(&args.device).await?;
         terminal.note(&format!("on {}", device.name()))?;
-        check(&reader, &reference, args.component.as_deref(), device.burn()).await
+        check(&reader, &reference, args.component.as_deref(), &device).await
     })?;
     print(&report, tolerance, terminal)?;
     verdict(&report, tolerance)

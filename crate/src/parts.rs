@@ -1,6 +1,5 @@
 //! The networks of a model folder, one by one, and whether they belong together.
 
-use burn::tensor::Device;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -8,6 +7,7 @@ use crate::{
         mel::MelConfig,
         vae::{AutoencoderKl, VaeConfig},
     },
+    device::Device,
     error::{Error, Result},
     model::{FlagDit, FlagDitConfig},
     text::{

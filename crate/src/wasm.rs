@@ -104,16 +104,23 @@ pub struct Engine {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Reads the model from `source`, checks it and moves it to `device` (`auto`, `gpu` or `cpu`). A GPU compiles what
-    /// it needs now, not at the first picture. `report` is called with a `LoadProgress`.
-    pub async fn open(source: JsSource, device: String, report: Function) -> std::result::Result<Engine, JsValue> {
+    /// Reads the model from `source`, checks it and moves it to `device` (`auto`, `gpu` or `cpu`), of which it takes at
+    /// most `memory` bytes if somebody says so. A GPU compiles what it needs now, not at the first picture. `report` is
+    /// called with a `LoadProgress`.
+    pub async fn open(
+        source: JsSource,
+        device: String,
+        memory: Option<f64>,
+        report: Function,
+    ) -> std::result::Result<Engine, JsValue> {
         let mut progress = |progress: LoadProgress| {
             if let Ok(progress) = json(&progress) {
                 let _ = report.call1(&JsValue::NULL, &progress); // Whoever reports an error there hears of it there.
             }
         };
         let open = async {
-            let pipeline = Pipeline::open_with(source, Device::parse(&device).await?, &mut progress).await?;
+            let device = Device::parse(&device).await?.within(memory.map(|bytes| bytes as u64));
+            let pipeline = Pipeline::open_with(source, device, &mut progress).await?;
             if pipeline.device().kind() != Kind::Cpu {
                 pipeline.warm_up(&mut progress).await?;
             }

@@ -13,7 +13,7 @@ export const SAME_PICTURE_DB = 50;
 /** The least `spectralSnr` of one sound from two engines, for the same reason. */
 export const SAME_SOUND_DB = 20;
 
-/** The most that an engine may take of a tab's memory, for the model that ships. */
+/** The most that an engine may take of a tab's memory outside the GPU. */
 export const MAX_HEAP_BYTES = 256 * 2 ** 20;
 
 /** Every test has a server; a page that reports an error of its own fails its test. */
@@ -33,9 +33,11 @@ export const test = base.extend<{ served: Served; app: string }>({
 });
 
 /** The command line program that was built from the same sources. */
+export const PROGRAM = process.env.FLAGDIT ?? join(ROOT, 'target/release/flagdit');
+
+/** Runs it. */
 export function flagdit(...args: string[]): string {
-  const program = process.env.FLAGDIT ?? join(ROOT, 'target/release/flagdit');
-  return execFileSync(program, args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync(PROGRAM, args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** The page once it knows the model: its sizes and defaults stand in the form. */

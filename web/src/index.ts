@@ -35,6 +35,11 @@ export type { ManifestHead, Sizes } from './weights.js';
 export interface LoadOptions {
   /** Where to compute; `auto` if absent. */
   device?: DeviceChoice;
+  /**
+   * Bytes that the device may take, if that is known better: browsers do not tell. Networks that do not fit there together
+   * are loaded when they are needed, each in the place of the last.
+   */
+  memory?: number;
   /** Told how far it is. */
   onProgress?: (progress: LoadProgress) => void;
   /** Stops it. */
@@ -46,7 +51,7 @@ export interface LoadOptions {
 }
 
 /** What to measure, and how to load it. */
-export interface BenchOptions extends Omit<LoadOptions, 'onProgress'> {
+export interface BenchOptions extends Omit<LoadOptions, 'memory' | 'onProgress'> {
   /** What is made; a picture of the model's native size if absent. Its steps are measured. */
   request?: Partial<Request>;
   /** Calls of the denoiser are measured instead, each a step. The model need hold nothing else. */
@@ -72,10 +77,7 @@ export interface Plan {
 }
 
 /** What to plan for. */
-export interface PlanOptions extends Pick<LoadOptions, 'device' | 'wasmUrl' | 'workerUrl'> {
-  /** Bytes that the device may take, if that is known better: browsers do not tell. */
-  memory?: number;
-}
+export interface PlanOptions extends Pick<LoadOptions, 'device' | 'memory' | 'wasmUrl' | 'workerUrl'> {}
 
 /**
  * Looks at the model at `url` without loading it. With a request also at what that would take of the device, stage by stage,
@@ -121,7 +123,8 @@ async function planMemory(manifest: string, request: Partial<Request>, options: 
  *
  * With `auto`, a GPU that cannot be used after all is passed over for the CPU; the device's `warning` says why.
  *
- * @throws FlagditError `network`, `quota`, `integrity`, `bad-model`, `unsupported`, `webgpu-unavailable`, `aborted`
+ * @throws FlagditError `network`, `quota`, `integrity`, `bad-model`, `bad-request`, `out-of-memory`, `unsupported`,
+ * `webgpu-unavailable`, `aborted`
  */
 export async function load(from: string | URL | File[], options: LoadOptions = {}): Promise<Model> {
   const { value, passedOver } = await onDevice(options, (kind, can) => open(from, kind, can, options));
@@ -194,7 +197,11 @@ function engineUrl(wasmUrl: LoadOptions['wasmUrl'], device: DeviceKind): string 
 
 /** Loads into a worker of its own, so that an engine that ended leaves nothing behind. */
 async function open(from: string | URL | File[], device: DeviceKind, can: Capabilities, options: LoadOptions): Promise<Model> {
-  const order = { type: 'load' as const, place: placed(from), device, wasmUrl: engineUrl(options.wasmUrl, device) };
+  const { memory, wasmUrl } = options;
+  if (memory !== undefined && !(Number.isSafeInteger(memory) && memory > 0)) {
+    throw new RequestError('bad-request', `memory: expected a whole number of bytes above 0, found ${String(memory)}`);
+  }
+  const order = { type: 'load' as const, place: placed(from), device, memory, wasmUrl: engineUrl(wasmUrl, device) };
   // `measure` belongs to measurements.
   const onProgress = options.onProgress as ((progress: BenchProgress) => void) | undefined;
   const { connection, answer } = await ask<Loaded>(order, { ...options, onProgress });

@@ -248,7 +248,7 @@ export interface BenchReport {
 export type ModelPlace = { url: string } | { files: { path: string; file: File }[] };
 
 export type Command = { id: number } & (
-  | { type: 'load'; place: ModelPlace; device: DeviceKind; wasmUrl?: string }
+  | { type: 'load'; place: ModelPlace; device: DeviceKind; memory?: number; wasmUrl?: string }
   | { type: 'bench'; place: ModelPlace; device: DeviceKind; options: EngineBench; wasmUrl?: string }
   | { type: 'plan'; manifest: string; request: EngineRequest; device: PlannedDevice; wasmUrl?: string }
   | { type: 'generate'; request: EngineRequest }

@@ -72,7 +72,7 @@ function die(): void {
 
 async function load(order: Load, signal: AbortSignal): Promise<Loaded> {
   const { Engine } = await start(order.device, order.wasmUrl);
-  engine = await read(order, signal, (bytes, report) => Engine.open(bytes, order.device, report));
+  engine = await read(order, signal, (bytes, report) => Engine.open(bytes, order.device, order.memory, report));
   return { manifest: engine.manifest, identity: engine.identity, device: engine.device };
 }
 

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! [`models`] lists what is released, [`tensors`] names what is in it, [`numbers`] draws the values and [`files`] writes
-//! them as they come: no more than a few megabytes are in memory.
+//! them as they come: no more than a few megabytes are in memory. [`vocabulary`] makes a tokenizer. With other arguments it
+//! is a part of such a model: `--denoiser '{"n_layers": 1}'` makes a single block of it.
 
 mod files;
 mod models;
@@ -16,6 +17,7 @@ mod numbers;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,8 +29,9 @@ use flagdit::decode::vae::VaeConfig;
 use flagdit::error::{Error, Result};
 use flagdit::model::FlagDitConfig;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use models::{Model, Text};
+use models::{Changes, Model, Text};
 use tensors::Entry;
 
 #[derive(Parser)]
@@ -46,6 +49,19 @@ struct Args {
     /// Another one, other numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Other arguments of the denoiser than the released one's: {"n_layers": 1}
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    denoiser: Map<String, Value>,
+    /// Other arguments of the text encoder: {"num_hidden_layers": 1}
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    text: Map<String, Value>,
+    /// Other arguments of the autoencoder
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    vae: Map<String, Value>,
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,8 +76,9 @@ impl Part {
 }
 
 fn main() -> ExitCode {
-    let Args { model, output, parts, seed } = Args::parse();
-    let written = models::model(&model).and_then(|model| write(&model, &output, &parts, seed));
+    let Args { model, output, parts, seed, denoiser, text, vae } = Args::parse();
+    let model = models::model(&model).and_then(|model| model.with(&Changes { denoiser, text, vae }));
+    let written = model.and_then(|model| write(&model, &output, &parts, seed));
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -95,10 +112,9 @@ fn write_denoiser(config: &FlagDitConfig, folder: &Path, seed: u64) -> Result<()
 fn write_text(text: &Text, folder: &Path, seed: u64) -> Result<()> {
     make(folder)?;
     json(&folder.join("config.json"), &text.config)?;
-    for (name, bytes) in text.tokenizer {
-        file(&folder.join(name), bytes)?;
-    }
     let entries = tensors::text(text)?;
+    let pieces = text.config["vocab_size"].as_u64().unwrap_or_default() as usize;
+    file(&folder.join("tokenizer.model"), &vocabulary::model(text.vocabulary, pieces))?;
     let shards = files::split(&entries, text.shard_bytes);
     let count = shards.len();
     if count == 1 {

@@ -5,7 +5,10 @@ use flagdit::decode::vae::VaeConfig;
 use flagdit::error::{Error, Result};
 use flagdit::model::FlagDitConfig;
 use flagdit::weights::header::Dtype;
-use serde_json::{Value, json};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+use crate::vocabulary::Family;
 
 /// What [`model`] knows.
 pub const NAMES: [&str; 10] = [
@@ -40,8 +43,28 @@ pub struct Text {
     pub dtype: Dtype,
     /// A file is at most this long.
     pub shard_bytes: u64,
-    /// The real ones cannot be had without an agreement; these are small, and of the same sort.
-    pub tokenizer: &'static [(&'static str, &'static [u8])],
+    /// Of its tokenizer.
+    pub vocabulary: Family,
+}
+
+/// Other arguments than the released model's, by their names.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    pub denoiser: Map<String, Value>,
+    pub text: Map<String, Value>,
+    pub vae: Map<String, Value>,
+}
+
+impl Model {
+    /// The same model with other arguments: a block of a large one, or a small one of the same sort.
+    pub fn with(self, changes: &Changes) -> Result<Self> {
+        let text = |text: Text| Ok(Text { config: changed(&text.config, &changes.text)?, ..text });
+        Ok(Self {
+            denoiser: changed(&self.denoiser, &changes.denoiser)?,
+            text: self.text.map(text).transpose()?,
+            vae: self.vae.map(|vae| changed(&vae, &changes.vae)).transpose()?,
+        })
+    }
 }
 
 /// The model of one of [`NAMES`].
@@ -101,10 +124,7 @@ fn llama_2_7b() -> Text {
         }),
         dtype: Dtype::F16,
         shard_bytes: 10_000_000_000,
-        tokenizer: &[
-            ("tokenizer.json", include_bytes!("../../tests/fixtures/text_llama/tokenizer.json")),
-            ("tokenizer.model", include_bytes!("../../tests/fixtures/text_llama/tokenizer.model")),
-        ],
+        vocabulary: Family { marks: &["<unk>", "<s>", "</s>"], has_dummy_prefix: true },
     }
 }
 
@@ -119,10 +139,7 @@ fn gemma_2b() -> Text {
         }),
         dtype: Dtype::BF16,
         shard_bytes: 5_000_000_000,
-        tokenizer: &[
-            ("tokenizer.json", include_bytes!("../../tests/fixtures/text_gemma/tokenizer.json")),
-            ("tokenizer.model", include_bytes!("../../tests/fixtures/text_gemma/tokenizer.model")),
-        ],
+        vocabulary: Family { marks: &["<pad>", "<eos>", "<bos>", "<unk>"], has_dummy_prefix: false },
     }
 }
 
@@ -134,6 +151,14 @@ fn sdxl_vae() -> Result<VaeConfig> {
     }))
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
+fn changed<T: Serialize + DeserializeOwned>(config: &T, changes: &Map<String, Value>) -> Result<T> {
+    let refuse = |error: serde_json::Error| Error::bad_model("configuration").found(error.to_string());
+    let mut arguments: Map<String, Value> =
+        serde_json::to_value(config).and_then(serde_json::from_value).map_err(refuse)?;
+    arguments.extend(changes.clone());
+    parsed(Value::Object(arguments))
+}
+
+fn parsed<T: DeserializeOwned>(value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| Error::bad_model("configuration").found(error.to_string()))
 }

@@ -4,17 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flagdit::model::FlagDitConfig;
+use flagdit::text::sentencepiece::to_tokenizer_json;
+use flagdit::text::tokenizer::{Tokenizer, TokenizerRules};
 use flagdit::weights::checkpoint::Checkpoint;
 use flagdit::weights::header::Dtype;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::models::{self, Text};
+use crate::models::{self, Changes, Text};
 use crate::numbers::{Numbers, Spread};
 use crate::tensors::{self, Entry};
+use crate::vocabulary::{self, Family};
 use crate::{Part, files, write};
 
 /// Of a sample of a million, eight standard errors.
 const SAMPLE_ERROR: f64 = 0.008;
+
+/// Pieces of a vocabulary with all words of two syllables, and some of three.
+const VOCABULARY: usize = 60_000;
 
 fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crate/tests/fixtures").join(path)
@@ -50,7 +56,8 @@ fn denoisers_are_laid_out_as_upstream_does() {
 fn text_encoders_and_autoencoders_are_laid_out_as_upstream_does() {
     for case in ["text_llama", "text_gemma"] {
         let config = json_of(&format!("{case}/config.json"));
-        let text = Text { config, dtype: Dtype::F32, shard_bytes: 0, tokenizer: &[] };
+        let vocabulary = Family { marks: &["<unk>"], has_dummy_prefix: true };
+        let text = Text { config, dtype: Dtype::F32, shard_bytes: 0, vocabulary };
         assert_eq!(layout(&tensors::text(&text).expect("a network")), stored(case), "{case}");
     }
     for case in ["vae/vae", "diffusers_lumina_next/pipeline/vae"] {
@@ -89,6 +96,41 @@ fn released_models_have_as_many_parameters() {
     assert_eq!(files::index(&shards, |_| String::new())["metadata"]["total_size"], 13_476_839_424_u64);
     assert_eq!(shards.len(), 2);
     assert_eq!(numbers(&tensors::text(&gemma).expect("a network")), 2_506_172_416);
+}
+
+#[test]
+fn other_arguments_make_a_part_of_a_model() {
+    let object = |value: Value| -> Map<String, Value> { serde_json::from_value(value).expect("an object") };
+    let model = |changes| models::model("lumina-next").expect("a model").with(&changes);
+    let block = model(Changes {
+        denoiser: object(json!({ "n_layers": 1 })),
+        text: object(json!({ "num_hidden_layers": 2 })),
+        ..Changes::default()
+    });
+    let block = block.expect("a model");
+    assert_eq!((block.denoiser.n_layers, block.denoiser.dim), (1, 2304));
+    let text = block.text.expect("a text encoder").config;
+    assert_eq!((&text["num_hidden_layers"], &text["hidden_size"]), (&json!(2), &json!(2048)));
+    let misspelt = Changes { denoiser: object(json!({ "layers": 1 })), ..Changes::default() };
+    assert!(model(misspelt).err().expect("a refusal").to_string().contains("layers"));
+}
+
+#[test]
+fn a_vocabulary_is_one_that_is_read() {
+    for (name, bos, whole) in [("lumina-next", 2, "kamo"), ("lumina-t2i", 1, "▁kamo")] {
+        let text = models::model(name).expect("a model").text.expect("a text encoder");
+        let file = vocabulary::model(text.vocabulary, VOCABULARY);
+        let json = to_tokenizer_json(&file).expect("a SentencePiece model, every piece once");
+        let parsed: Value = serde_json::from_slice(&json).expect("JSON");
+        let pieces = parsed["model"]["vocab"].as_object().expect("pieces");
+        assert_eq!(pieces.len(), VOCABULARY);
+        // As Gemma's, which has 580 000 for 256 000 pieces.
+        assert!(parsed["model"]["merges"].as_array().expect("merges").len() > VOCABULARY);
+        let rules = TokenizerRules { bos: Some(bos), max_tokens: 16, ..TokenizerRules::default() };
+        let tokenizer = Tokenizer::new(&json, rules, VOCABULARY).expect("a tokenizer of this vocabulary");
+        let ids = tokenizer.encode("kamo").expect("any text can be encoded").ids;
+        assert_eq!(ids, [bos, pieces[whole].as_u64().expect("an id") as u32], "{name}: it was merged to one piece");
+    }
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(super) async fn measure(
     let reader = Reader::open(Rc::new(source)).await?;
     let (settings, shape) = extent(call, &reader)?;
     kernels::check(device.burn()).await?;
-    let model = parts::denoiser(&reader, device.burn(), &mut |_| {}).await?;
+    let model = parts::denoiser(&reader, &device, &mut |_| {}).await?;
     let load = milliseconds(start);
     let denoiser = Denoiser::new(&device, model, shape, rows, caption_tokens);
 

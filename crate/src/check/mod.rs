@@ -17,9 +17,8 @@ pub use comparing::Comparing;
 pub use reference::{Reference, Stored};
 pub use report::{Comparison, Report};
 
-use burn::tensor::Device;
-
 use crate::{
+    device::Device,
     error::{Error, Result},
     parts::{self, DENOISER, IMAGE_DECODER, TEXT},
     weights::Reader,
@@ -33,7 +32,7 @@ use crate::{
 /// `bad-request` if the reference says nothing of that component, `bad-model` if the reference is of another model, or what
 /// it holds contradicts itself; those of loading the model.
 pub async fn check(reader: &Reader, reference: &Reference, component: Option<&str>, device: &Device) -> Result<Report> {
-    let comparing = Comparing::new(reference, device);
+    let comparing = Comparing::new(reference, device.burn());
     let covered = reference.components();
     let wanted: Vec<&str> = covered.iter().copied().filter(|name| component.is_none_or(|one| one == *name)).collect();
     if wanted.is_empty() {

@@ -60,7 +60,8 @@ impl Capacity {
 
     /// How large a tensor may get where work can be divided.
     pub fn tensor_bytes(&self) -> u64 {
-        if self.is_gpu { GPU_TENSOR.min(self.largest()) } else { CPU_TENSOR }
+        let usual = if self.is_gpu { GPU_TENSOR } else { CPU_TENSOR };
+        usual.min(self.largest())
     }
 
     /// The largest thing that a shader can be given.

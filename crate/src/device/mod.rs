@@ -159,6 +159,12 @@ impl Device {
         self
     }
 
+    /// The same device as if it bound no tensor larger than so many bytes: what other adapters do can be tried on this one.
+    pub fn binding(mut self, largest: u64) -> Self {
+        self.capacity.max_binding = Some(largest);
+        self
+    }
+
     /// How much it can hold.
     pub fn capacity(&self) -> Capacity {
         self.capacity

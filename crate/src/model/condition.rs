@@ -1,5 +1,7 @@
 //! What a run is conditioned on: captions, or labels.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor};
 
 use super::{FlagDit, attention::CaptionKeys};
@@ -41,13 +43,15 @@ impl Condition {
         }
     }
 
-    /// The first `rows` rows.
-    pub fn first(self, rows: usize) -> Self {
-        match self {
-            Self::Caption(Caption { features, mask }) => {
-                Self::Caption(Caption { features: features.narrow(0, 0, rows), mask: mask.narrow(0, 0, rows) })
-            }
-            Self::Labels(labels) => Self::Labels(labels.narrow(0, 0, rows)),
+    /// These rows alone.
+    pub fn select(&self, rows: Range<usize>) -> Self {
+        let (first, count) = (rows.start, rows.len());
+        match self.clone() {
+            Self::Caption(Caption { features, mask }) => Self::Caption(Caption {
+                features: features.narrow(0, first, count),
+                mask: mask.narrow(0, first, count),
+            }),
+            Self::Labels(labels) => Self::Labels(labels.narrow(0, first, count)),
         }
     }
 

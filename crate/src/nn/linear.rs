@@ -36,10 +36,7 @@ impl Linear {
 
     /// Output features.
     pub fn outputs(&self) -> usize {
-        match &self.weight {
-            Weight::Dense(weight) => weight.val().dims()[0],
-            Weight::Quantized(matrix) => matrix.shape()[0],
-        }
+        outputs(&self.weight)
     }
 
     /// `[.., in]` to `[.., out]`.
@@ -67,11 +64,34 @@ impl Linear {
         // One product of two matrices, whatever the batch: backends are quickest there.
         let x = x.reshape([rows, shape[D - 1]]); // [rows, in]
         let bias = self.bias.as_ref().map(Param::val);
-        let y = match &self.weight {
-            Weight::Dense(weight) => dense_linear(x, weight.val(), bias, end),
-            Weight::Quantized(matrix) => quant_linear(x, matrix, bias, end),
-        }; // [rows, out]
+        let y = product(x, &self.weight, bias, end); // [rows, out]
         shape[D - 1] = y.dims()[1];
         y.reshape(shape) // [.., out]
     }
+}
+
+/// Rows of W.
+fn outputs(weight: &Weight) -> usize {
+    match weight {
+        Weight::Dense(weight) => weight.val().dims()[0],
+        Weight::Quantized(matrix) => matrix.shape()[0],
+        Weight::Split(pieces) => pieces.iter().map(outputs).sum(),
+    }
+}
+
+/// x `[rows, in]` to `[rows, out]`.
+fn product(x: Tensor<2>, weight: &Weight, bias: Option<Tensor<1>>, end: End) -> Tensor<2> {
+    let pieces = match weight {
+        Weight::Dense(weight) => return dense_linear(x, weight.val(), bias, end),
+        Weight::Quantized(matrix) => return quant_linear(x, matrix, bias, end),
+        Weight::Split(pieces) => pieces,
+    };
+    let mut first = 0;
+    let piece = |piece: &Weight| {
+        let columns = first..first + outputs(piece);
+        first = columns.end;
+        let bias = bias.clone().map(|bias| bias.narrow(0, columns.start, columns.len()));
+        product(x.clone(), piece, bias, end.columns(columns))
+    };
+    Tensor::cat(pieces.iter().map(piece).collect(), 1) // [rows, out]
 }

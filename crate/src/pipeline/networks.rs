@@ -85,7 +85,6 @@ impl Networks {
         plan: &Plan,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Self> {
-        let burn = device.burn();
         let names = || reader.manifest().tensors.keys().map(String::as_str).filter(|name| *name != TABLE);
         let (in_files, in_tensors) = (reader.verified_with(names()), names().map(|name| reader.bytes(name)).sum());
         let mut uploaded = 0;
@@ -97,10 +96,10 @@ impl Networks {
         let [encode, sample, decode] = plan.stages.map(|stage| stage.weights);
         let networks = Self::none();
         if reader.manifest().components.text.is_some() {
-            networks.text.put(parts::text(reader, burn, &mut moved).await?, encode);
+            networks.text.put(parts::text(reader, device, &mut moved).await?, encode);
         }
-        networks.denoiser.put(parts::denoiser(reader, burn, &mut moved).await?, sample);
-        networks.vae.put(parts::autoencoder(reader, burn, &mut moved).await?, decode);
+        networks.denoiser.put(parts::denoiser(reader, device, &mut moved).await?, sample);
+        networks.vae.put(parts::autoencoder(reader, device, &mut moved).await?, decode);
         Ok(networks)
     }
 }
@@ -114,7 +113,7 @@ impl Pipeline {
     /// [`Self::text`], and `moved` is told the bytes of every tensor. So for the others.
     async fn text_with(&self, plan: &Plan, moved: &mut dyn FnMut(u64)) -> Result<Rc<LanguageModel>> {
         let bytes = self.make_room(plan, Stage::Encode);
-        self.networks.text.get_or(bytes, parts::text(&self.reader, self.device.burn(), moved)).await
+        self.networks.text.get_or(bytes, parts::text(&self.reader, &self.device, moved)).await
     }
 
     /// The denoiser.
@@ -124,7 +123,7 @@ impl Pipeline {
 
     async fn denoiser_with(&self, plan: &Plan, moved: &mut dyn FnMut(u64)) -> Result<Rc<FlagDit>> {
         let bytes = self.make_room(plan, Stage::Sample);
-        self.networks.denoiser.get_or(bytes, parts::denoiser(&self.reader, self.device.burn(), moved)).await
+        self.networks.denoiser.get_or(bytes, parts::denoiser(&self.reader, &self.device, moved)).await
     }
 
     /// The decoder of pictures.
@@ -134,7 +133,7 @@ impl Pipeline {
 
     async fn vae_with(&self, plan: &Plan, moved: &mut dyn FnMut(u64)) -> Result<Rc<AutoencoderKl>> {
         let bytes = self.make_room(plan, Stage::Decode);
-        self.networks.vae.get_or(bytes, parts::autoencoder(&self.reader, self.device.burn(), moved)).await
+        self.networks.vae.get_or(bytes, parts::autoencoder(&self.reader, &self.device, moved)).await
     }
 
     /// Brings the network of a stage to the device if it is not there, and tells how far that is.

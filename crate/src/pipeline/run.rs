@@ -23,8 +23,9 @@ use crate::{
 pub(super) struct Run {
     denoiser: Rc<FlagDit>,
     sequence: Sequence,
-    /// Of the prompts, and of the negative prompt where guidance needs it; or of the class, and of none.
-    caption: PreparedCaption,
+    /// Of the prompts, and of the negative prompt where guidance needs it; or of the class, and of none. Of so many rows each
+    /// as are evaluated at once.
+    captions: Vec<PreparedCaption>,
     /// Rows of the batch.
     rows: usize,
     guidance: Guidance,
@@ -50,6 +51,23 @@ impl Circle {
         let turn = self.evaluations.get();
         self.evaluations.set(turn + 1);
         ((turn as f64 * GOLDEN).fract() * self.frames as f64) as usize
+    }
+}
+
+impl Run {
+    /// The velocity of every row of x `[rows, C, F·h, w]` at t, of its shape.
+    fn evaluate(&self, x: Tensor<4>, t: f64) -> Tensor<4> {
+        let sequence = self.sequence.at(t);
+        let mut first = 0;
+        let group = |caption: &PreparedCaption| {
+            let rows = caption.pooled.dims()[0];
+            let x = if rows == self.rows { x.clone() } else { x.clone().narrow(0, first, rows) };
+            first += rows;
+            let time = Tensor::full([rows], t as f32, &x.device());
+            self.denoiser.forward_prepared(x, time, caption, &sequence)
+        };
+        let mut groups: Vec<_> = self.captions.iter().map(group).collect();
+        if groups.len() == 1 { groups.remove(0) } else { Tensor::cat(groups, 0) } // [rows, C, F·h, w]
     }
 }
 
@@ -103,7 +121,7 @@ impl Pipeline {
         let guidance = self.guidance(settings);
         // The last row says what to lead away from.
         let rows = condition.rows() - usize::from(!guidance.needs_unconditional());
-        let condition = condition.first(rows);
+        let group = |first: usize| condition.select(first..rows.min(first + plan.batch)).prepare(&denoiser);
         let weights = match settings.transitions.as_slice() {
             [] => Vec::new(),
             transitions => frames::prompt_weights(transitions, Blueprint::frames(settings))?,
@@ -112,7 +130,7 @@ impl Pipeline {
         Ok(Run {
             sequence: denoiser.sequence(shape, options, self.device.burn()),
             rows,
-            caption: condition.prepare(&denoiser),
+            captions: (0..rows).step_by(plan.batch).map(group).collect(),
             denoiser,
             guidance,
             weights: self.weights(&weights, shape),
@@ -181,7 +199,6 @@ impl Pipeline {
 
     /// `shift`: by how many frames x is rolled.
     fn guided(&self, x: Tensor<4>, t: f64, run: &Run, weights: Option<Tensor<4>>, shift: usize) -> Tensor<4> {
-        let time = Tensor::full([run.rows], t as f32, self.device.burn());
         let x = match run.seen.as_slice() {
             [] => x.repeat_dim(0, run.rows),
             seen => {
@@ -190,7 +207,7 @@ impl Pipeline {
                 Tensor::cat(rows, 0)
             }
         }; // [rows, C, F·h, w]
-        let v = run.denoiser.forward_prepared(x, time, &run.caption, &run.sequence.at(t)); // [rows, C, F·h, w]
+        let v = run.evaluate(x, t); // [rows, C, F·h, w]
         let prompts = weights.as_ref().map_or(1, |weights| weights.dims()[0]);
         let conditional = v.clone().narrow(0, 0, prompts);
         let conditional = match weights {

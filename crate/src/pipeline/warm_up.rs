@@ -14,8 +14,12 @@ use crate::{
     sampler::solver::SolverKind,
 };
 
+/// Pixels along each side of the picture that is made, at most. A large model takes seconds for its native size, on a
+/// processor that plays GPU an hour; a few ways to divide products of very many tokens are compiled when they are met.
+const MOST_SIDE: usize = 256;
+
 impl Pipeline {
-    /// Runs every network once, at the model's native size. `progress` is told how many are done.
+    /// Runs every network once, at the model's native size or a part of it. `progress` is told how many are done.
     ///
     /// # Errors
     ///
@@ -23,7 +27,9 @@ impl Pipeline {
     /// right.
     pub async fn warm_up(&self, progress: &mut dyn FnMut(LoadProgress)) -> Result<()> {
         let example = self.blueprint.example(Kind::Image);
-        let request = Request { solver: Some(SolverKind::Euler.name().to_owned()), ..example.steps(1) };
+        let solver = Some(SolverKind::Euler.name().to_owned());
+        let (width, height) = self.warm_up_size().unzip();
+        let request = Request { solver, width, height, ..example.steps(1) };
         let mut report = |loaded| progress(LoadProgress { stage: LoadStage::Compile, loaded, total: Stage::COUNT });
         let mut events = pin!(self.generate(request));
         let mut begun = 0;
@@ -38,6 +44,17 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// Width and height; none where the manifest knows no pictures, which the request will be told.
+    fn warm_up_size(&self) -> Option<(usize, usize)> {
+        let sizes = self.manifest().sizes.get(Kind::Image.name())?;
+        let multiple = (sizes.multiple as usize).max(1);
+        let side = |native: u32| (native as usize).min((MOST_SIDE / multiple).max(1) * multiple);
+        match sizes.native[..] {
+            [width, height] => Some((side(width), side(height))),
+            _ => None,
+        }
     }
 
     /// What looks like damaged weights is the GPU's fault: every byte of them was compared with its hash.

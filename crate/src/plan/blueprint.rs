@@ -1,6 +1,6 @@
 //! A model without its weights: a request with the manifest's defaults filled in, checked against what the model can do.
 
-use super::sampling;
+use super::{rows, sampling};
 use crate::{
     decode::{mel::MelConfig, vae::VaeConfig},
     error::{Error, Result},
@@ -175,7 +175,7 @@ impl Blueprint {
         let factor = self.vae.factor();
         let (height, width) = (settings.height / factor, settings.width / factor);
         let memory =
-            |frames: usize| sampling(self, settings, LatentShape::Frames { frames: frames.min(MOST), height, width });
+            |frames: usize| self.sampling(settings, LatentShape::Frames { frames: frames.min(MOST), height, width });
         let counts = sizes.frames.unwrap_or(Frames { native: 1, max: 1, fps: None });
         match request.kind {
             Kind::Video => {
@@ -199,8 +199,13 @@ impl Blueprint {
         let (_, sizes) = self.of_kind(Kind::Audio)?;
         let mel = self.mel()?;
         audio::length(sizes, mel, settings.seconds, |frames| {
-            sampling(self, settings, LatentShape::Spectrogram { frames: frames.min(MOST) })
+            self.sampling(settings, LatentShape::Spectrogram { frames: frames.min(MOST) })
         })
+    }
+
+    /// Bytes that all rows of the batch would work with.
+    fn sampling(&self, settings: &Settings, shape: LatentShape) -> f64 {
+        sampling(self, settings, shape, rows(settings))
     }
 
     /// The spectrograms of its sound.

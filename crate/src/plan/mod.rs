@@ -11,13 +11,13 @@ use serde::Serialize;
 use crate::{
     device::Capacity,
     error::{Error, ErrorKind, Result},
-    kernels::{QuantMatrix, attention::SCORES_BYTES},
+    kernels::attention::SCORES_BYTES,
     model::{LatentShape, feed_forward::HIDDEN_BYTES},
     parts::{DENOISER, IMAGE_DECODER, TEXT},
     progress::{Settings, Stage},
     request::Kind,
     text::embeddings::TABLE,
-    weights::manifest::TensorEntry,
+    weights::{Placement, manifest::TensorEntry},
 };
 
 pub use blueprint::Blueprint;
@@ -65,6 +65,9 @@ pub struct Plan {
     pub download: u64,
     /// Tokens of the denoiser's sequence.
     pub tokens: usize,
+    /// Rows of the denoiser's batch (guided evaluations have two) that are evaluated at once: all, if the device binds
+    /// their tokens.
+    pub batch: usize,
     /// In the order in which they run.
     pub stages: [StagePlan; 3],
     /// Whether all networks stay on the device; otherwise each is freed when the next one needs its place.
@@ -87,13 +90,15 @@ impl Plan {
     /// `bad-request` for other settings.
     pub fn new(blueprint: &Blueprint, settings: &Settings, capacity: Capacity) -> Result<Self> {
         let shape = blueprint.shape(settings)?;
-        let weights = Weights { blueprint, is_gpu: capacity.is_gpu };
+        let tokens = blueprint.denoiser.layout(shape).tokens();
+        let batch = (capacity.largest() / stream(blueprint, tokens)).clamp(1, rows(settings));
+        let weights = Weights { blueprint, placement: Placement::new(&capacity) };
         let stages = [
             StagePlan { stage: Stage::Encode, weights: weights.of(TEXT), working: encoding(blueprint) },
             StagePlan {
                 stage: Stage::Sample,
                 weights: weights.of(DENOISER),
-                working: sampling(blueprint, settings, shape) as u64,
+                working: sampling(blueprint, settings, shape, batch) as u64,
             },
             StagePlan {
                 stage: Stage::Decode,
@@ -107,11 +112,12 @@ impl Plan {
         let stays_loaded = together <= capacity.memory;
         let mut plan = Self {
             download: blueprint.manifest().files.iter().map(|file| file.bytes).sum(),
-            tokens: blueprint.denoiser.layout(shape).tokens(),
+            tokens,
+            batch: batch as usize,
             stages,
             stays_loaded,
             peak: if stays_loaded { together } else { alone },
-            largest: weights.largest(settings, shape, capacity),
+            largest: weights.largest(settings, batch * stream(blueprint, tokens), capacity),
             capacity,
             obstacles: Vec::new(),
         };
@@ -178,40 +184,29 @@ pub fn megabytes(bytes: u64) -> u64 {
 /// The model's tensors as they lie on the device.
 struct Weights<'a> {
     blueprint: &'a Blueprint,
-    is_gpu: bool,
+    placement: Placement,
 }
 
 impl Weights<'_> {
     /// Those of a component; the token table stays in its file.
-    fn tensors(&self, component: &str) -> impl Iterator<Item = (&String, u64)> {
+    fn tensors(&self, component: &str) -> impl Iterator<Item = (&String, &TensorEntry)> {
         let prefix = format!("{component}.");
         let tensors = self.blueprint.manifest().tensors.iter();
-        tensors
-            .filter(move |(name, _)| name.starts_with(&prefix) && name.as_str() != TABLE)
-            .map(|(name, entry)| (name, self.bytes(entry)))
+        tensors.filter(move |(name, _)| name.starts_with(&prefix) && name.as_str() != TABLE)
     }
 
     fn of(&self, component: &str) -> u64 {
-        self.tensors(component).map(|(_, bytes)| bytes).sum()
+        self.tensors(component).map(|(_, entry)| self.placement.bytes(&entry.shape, entry.format)).sum()
     }
 
-    fn bytes(&self, entry: &TensorEntry) -> u64 {
-        match *entry.shape {
-            [rows, cols] if self.is_gpu && QuantMatrix::takes(entry.format) => {
-                QuantMatrix::bytes(rows, cols, entry.format)
-            }
-            _ => entry.shape.iter().product::<usize>() as u64 * F32,
-        }
-    }
-
-    /// The largest tensor of weights (codes and scales lie apart, but codes are most of both) or of numbers.
-    fn largest(&self, settings: &Settings, shape: LatentShape, capacity: Capacity) -> Largest {
+    /// The largest tensor of weights, of which matrices come in pieces that the device binds, or of numbers.
+    fn largest(&self, settings: &Settings, stream: u64, capacity: Capacity) -> Largest {
         let blueprint = self.blueprint;
-        let weights = [TEXT, DENOISER, IMAGE_DECODER].into_iter().flat_map(|component| self.tensors(component));
+        let piece = |(name, entry): (_, &TensorEntry)| (name, self.placement.largest_piece(&entry.shape, entry.format));
+        let components = [TEXT, DENOISER, IMAGE_DECODER].into_iter();
+        let weights = components.flat_map(|component| self.tensors(component)).map(piece);
         let (name, bytes) =
             weights.max_by_key(|(_, bytes)| *bytes).map_or((String::new(), 0), |(name, bytes)| (name.clone(), bytes));
-        let tokens = blueprint.denoiser.layout(shape).tokens() as u64;
-        let stream = rows(settings) * tokens * blueprint.denoiser.dim as u64 * F32;
         let pixels = match settings.kind {
             Kind::Audio => 0,
             _ => {
@@ -240,18 +235,23 @@ fn encoding(blueprint: &Blueprint) -> u64 {
     ROWS * tokens * (6 * width + scores + 3 * config.intermediate_size as u64) * F32
 }
 
-/// A block of the denoiser: the stream, its normed copy, queries, keys, values and what comes of them; scores and the
+/// Bytes of the tokens of one row.
+fn stream(blueprint: &Blueprint, tokens: usize) -> u64 {
+    (tokens as u64 * blueprint.denoiser.dim as u64).max(1) * F32
+}
+
+/// A block of the denoiser for so many rows at once: the stream, its normed copy, queries, keys, values and what comes of them; scores and the
 /// hidden layer, of which no more than a piece is held at once; and the caption's keys and values of all blocks.
 ///
 /// Bytes, as f64: what is asked for may be far more than there can be.
-fn sampling(blueprint: &Blueprint, settings: &Settings, shape: LatentShape) -> f64 {
+fn sampling(blueprint: &Blueprint, settings: &Settings, shape: LatentShape, batch: u64) -> f64 {
     let config = &blueprint.denoiser;
     let numbers = |count: usize| count as f64 * F32 as f64;
-    let (rows, tokens) = (rows(settings) as f64, config.layout(shape).tokens() as f64);
-    let stream = 8.0 * rows * tokens * numbers(config.dim);
-    let hidden = (rows * tokens * numbers(config.ffn_dim())).min(HIDDEN_BYTES as f64);
-    let scores = (rows * tokens * tokens * numbers(config.n_heads)).min(SCORES_BYTES as f64);
-    let captions = blueprint.text.as_ref().map_or(0.0, |_| rows * CAPTION as f64);
+    let (batch, tokens) = (batch as f64, config.layout(shape).tokens() as f64);
+    let stream = 8.0 * batch * tokens * numbers(config.dim);
+    let hidden = (batch * tokens * numbers(config.ffn_dim())).min(HIDDEN_BYTES as f64);
+    let scores = (batch * tokens * tokens * numbers(config.n_heads)).min(SCORES_BYTES as f64);
+    let captions = blueprint.text.as_ref().map_or(0.0, |_| rows(settings) as f64 * CAPTION as f64);
     let caption = 2.0 * captions * numbers(config.n_layers * config.kv_heads() * config.head_dim());
     stream + 3.0 * hidden + 3.0 * scores + caption
 }

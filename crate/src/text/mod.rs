@@ -4,3 +4,4 @@ pub mod embeddings;
 pub mod language_model;
 pub mod sentencepiece;
 pub mod tokenizer;
+mod tokenizer_json;

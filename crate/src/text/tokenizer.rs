@@ -1,5 +1,6 @@
 //! Text to token ids, by the `tokenizers` library from a `tokenizer.json`.
 
+use super::tokenizer_json::{self, Read, refuse};
 use crate::error::{Error, Result};
 
 /// The most tokens a prompt may have: attention over them takes memory by their square.
@@ -70,13 +71,10 @@ impl Tokenizer {
     ///
     /// `bad-model` if the file is no tokenizer, knows ids beyond the vocabulary, or the rules leave no room.
     pub fn new(json: &[u8], rules: TokenizerRules, vocab_size: usize) -> Result<Self> {
-        let refuse = |found: String| {
-            Error::bad_model("tokenizer.json").expected("a tokenizer that fits the text encoder").found(found)
-        };
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| refuse(error.to_string()))?;
+        let Read { tokenizer: mut inner, highest_id } = tokenizer_json::read(json)?;
         // The rules say what is cut and padded; what the file says of it may be of any size.
-        inner.with_padding(None).with_truncation(None).map_err(|error| refuse(error.to_string()))?;
-        let ids = inner.get_vocab(true).into_values().chain([rules.pad]).chain(rules.bos).chain(rules.eos);
+        inner.with_padding(None).with_truncation(None).map_err(refuse)?;
+        let ids = [highest_id, Some(rules.pad), rules.bos, rules.eos].into_iter().flatten();
         match ids.max() {
             Some(id) if id as usize >= vocab_size => {
                 return Err(refuse(format!("id {id} for a vocabulary of {vocab_size}")));

@@ -4,7 +4,8 @@
 //! read, hash (one thread) ─► expand, arrange (threads) ─► f32, in the order in which they were given
 //! ```
 //!
-//! What was given and not yet taken is bounded. Where there are no threads (WebAssembly) a tensor is expanded as it is given.
+//! What was given and not yet taken is bounded. Where there are no threads (WebAssembly) a tensor is expanded as it is given,
+//! and taken before the next one.
 
 use std::{
     collections::VecDeque,
@@ -94,7 +95,9 @@ impl Expander {
 
     /// Whether nothing should be given before something was taken.
     pub fn is_full(&self) -> bool {
-        self.waiting.len() > 1 && self.waiting.iter().map(|(bytes, _)| bytes).sum::<usize>() > MOST_WAITING
+        let gains_nothing = self.threads.is_empty() && !self.waiting.is_empty();
+        gains_nothing
+            || self.waiting.len() > 1 && self.waiting.iter().map(|(bytes, _)| bytes).sum::<usize>() > MOST_WAITING
     }
 
     /// The first that was given and not yet taken.
@@ -131,7 +134,8 @@ impl Job {
     }
 }
 
-fn expand(name: String, tensor: RawTensor, order: Order) -> Result<Expanded> {
+/// One tensor, at once.
+pub(super) fn expand(name: String, tensor: RawTensor, order: Order) -> Result<Expanded> {
     let RawTensor { shape, format, data } = tensor;
     let (rows, cols) = (shape.first().copied().unwrap_or(1), shape.iter().skip(1).product());
     let damaged = |error: Error| Error::bad_model(format!("tensor {name}")).found(error.to_string());

@@ -16,10 +16,13 @@ pub mod header;
 mod init;
 mod json;
 pub mod manifest;
+mod opening;
 mod packed;
 #[cfg(feature = "engine")]
 pub mod params;
 mod path;
+#[cfg(feature = "engine")]
+mod placement;
 mod reader;
 pub mod recipe;
 mod shard;
@@ -34,8 +37,11 @@ mod writer;
 
 pub use digest::CHUNK_BYTES;
 pub use manifest::Manifest;
+pub use opening::read_manifest;
 pub use packed::{Packed, Packing};
-pub use reader::{DenseTensor, RawData, RawTensor, Reader, read_manifest};
+#[cfg(feature = "engine")]
+pub use placement::Placement;
+pub use reader::{DenseTensor, RawData, RawTensor, Reader};
 pub use source::{ByteSource, Folder, LocalFuture, Memory, folder};
 pub use writer::Writer;
 

@@ -9,16 +9,14 @@ use half::f16;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::quant::{Encoded, Format, decode};
+use crate::weights::check;
 use crate::weights::digest::sha256_hex;
-use crate::weights::header::{self, Header, LENGTH_BYTES};
-use crate::weights::manifest::{self, FileEntry, Manifest, TensorEntry};
+use crate::weights::header::{self, Header};
+use crate::weights::manifest::{Manifest, TensorEntry};
+use crate::weights::opening::{check_size, read_manifest, read_start};
 use crate::weights::source::ByteSource;
 use crate::weights::stored::{CODES, MINS, SCALES, stored};
 use crate::weights::verified::VerifiedFiles;
-use crate::weights::{MANIFEST, check, identity};
-
-/// How much of a shard is read at first: nearly every header fits, so opening takes one request a shard.
-const HEADER_GUESS_BYTES: u64 = 32 << 10;
 
 // Shards are little-endian, and their bytes are read into the places of numbers as they are.
 const _: () = assert!(cfg!(target_endian = "little"), "flagdit runs on little-endian machines only");
@@ -151,6 +149,12 @@ impl Reader {
         let Some(entry) = self.manifest.tensors.get(name) else { return 0 };
         let stored = stored(name, entry.format, &entry.shape, entry.rows()).unwrap_or_default();
         stored.iter().map(|stored| stored.bytes() as u64).sum()
+    }
+
+    /// How many bytes so many rows of the tensor `name` have in its files.
+    pub fn bytes_of_rows(&self, name: &str, rows: usize) -> u64 {
+        let all = self.manifest.tensors.get(name).map_or(1, TensorEntry::rows);
+        self.bytes(name) * rows as u64 / all.max(1) as u64
     }
 
     /// How many bytes were compared with their hashes so far.
@@ -311,39 +315,4 @@ impl Reader {
         }
         Ok(&shard.header)
     }
-}
-
-/// The manifest of a model and the model's identity; nothing else is read.
-///
-/// # Errors
-/// [`ErrorKind::File`] if it cannot be read, [`ErrorKind::BadModel`] if it is not as it should be.
-pub async fn read_manifest(source: &dyn ByteSource) -> Result<(Manifest, String)> {
-    let bytes = source.size(MANIFEST).await?;
-    manifest::check_length(bytes)?;
-    let text = source.read(MANIFEST, 0, bytes as usize).await?;
-    Ok((Manifest::parse(&text)?, identity(&text)))
-}
-
-async fn check_size(source: &dyn ByteSource, file: &FileEntry) -> Result<()> {
-    let found = source.size(&file.path).await?;
-    if found != file.bytes {
-        return Err(Error::new(ErrorKind::Integrity, format!("{} in {}", file.path, source.name()))
-            .expected(format!("{} bytes, as the manifest says", file.bytes))
-            .found(found.to_string())
-            .remedy("download the file again"));
-    }
-    Ok(())
-}
-
-/// The first `8 + N` bytes of a shard.
-async fn read_start(files: &VerifiedFiles, index: usize, file: &FileEntry) -> Result<Vec<u8>> {
-    let guess = HEADER_GUESS_BYTES.min(file.bytes);
-    let mut start = files.read_unchecked(index, 0..guess).await?;
-    let length = start.get(..LENGTH_BYTES).unwrap_or(&start);
-    let end = header::data_start(&file.path, length, file.bytes)?;
-    if end > guess {
-        start.extend(files.read_unchecked(index, guess..end).await?);
-    }
-    start.truncate(end as usize);
-    Ok(start)
 }

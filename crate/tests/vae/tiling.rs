@@ -41,15 +41,15 @@ fn random_weights(target: &Target, [height, width]: [usize; 2], parts: &[usize])
 #[test]
 fn tiles_of_the_shipped_autoencoder_on_the_cpu() {
     let device = support::cpu().device;
-    let model = shipped(&device);
+    let model = shipped();
     compare("the shipped autoencoder", &model, model.encode(scene(256, 384, &device)), &[4, 12]);
 }
 
-fn shipped(device: &Device) -> AutoencoderKl {
+fn shipped() -> AutoencoderKl {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/weights-quantized/toybox");
     pollster::block_on(async {
         let reader = Reader::open(Rc::new(weights::folder(folder))).await.expect("the shipped model opens");
-        parts::autoencoder(&reader, device, &mut |_| {}).await.expect("its autoencoder is whole")
+        parts::autoencoder(&reader, &flagdit::Device::cpu(), &mut |_| {}).await.expect("its autoencoder is whole")
     })
 }
 

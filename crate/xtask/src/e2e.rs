@@ -14,10 +14,14 @@ const CHROMIUM: [&str; 4] =
 /// Runs what `e2e/` holds. `web` was built before.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let browser = prepared(workspace)?;
-    // Playwright's configuration looks for both.
+    // What the tests make models of.
+    workspace::run(&mut workspace.cargo(&["build", "--release", "--workspace", "--example", "checkpoint"]))?;
+    let built = workspace.target_folder()?.join("release");
+    // The tests look for all three.
     let mut test = workspace.within("e2e");
     test.args(["npx", "playwright", "test"]);
-    test.env("CHROMIUM", browser).env("FLAGDIT", workspace.target_folder()?.join("release/flagdit"));
+    test.env("CHROMIUM", browser).env("FLAGDIT", built.join("flagdit"));
+    test.env("CHECKPOINT", built.join("examples/checkpoint"));
     workspace::run(&mut test)
 }
 

@@ -7,6 +7,8 @@ mod quant_matrix;
 #[cfg(feature = "gpu")]
 mod tile;
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, activation::silu};
 
 use super::{spread, spread::groups, stock, trains_on_gpu};
@@ -35,6 +37,16 @@ pub enum End {
 }
 
 impl End {
+    /// The end of these columns of z alone.
+    pub fn columns(&self, columns: Range<usize>) -> Self {
+        let cut = |x: &Tensor<2>| x.clone().narrow(1, columns.start, columns.len()); // [M or B, columns]
+        match self {
+            Self::Plain => Self::Plain,
+            Self::Residual { other, gates } => Self::Residual { other: cut(other), gates: cut(gates) },
+            Self::Gated(other) => Self::Gated(cut(other)),
+        }
+    }
+
     /// By plain tensor operations.
     pub fn apply(self, z: Tensor<2>) -> Tensor<2> {
         match self {

@@ -59,6 +59,13 @@ impl QuantMatrix {
         })
     }
 
+    /// The rows of these one below the other; they are of one width and format, and at least one.
+    pub fn put_together(matrices: Vec<Self>) -> Self {
+        let (format, cols) = (matrices[0].format, matrices[0].cols);
+        let (codes, scales) = matrices.into_iter().map(|matrix| (matrix.codes, matrix.scales)).unzip();
+        Self { codes: Tensor::cat(codes, 0), scales: Tensor::cat(scales, 0), format, cols }
+    }
+
     /// `[rows, cols]`, W's.
     pub fn shape(&self) -> [usize; 2] {
         [self.codes.dims()[0], self.cols]

@@ -1,0 +1,148 @@
+//! Parameters of a model folder, on their way to the device.
+
+use std::ops::Range;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::{Params, loaded::Piece};
+use crate::{
+    device::{Capacity, Device},
+    error::{Error, Result},
+    kernels::{self, QuantMatrix},
+    progress::pause,
+    quant::{Encoded, Format},
+    weights::{
+        Placement, RawData, RawTensor, Reader,
+        expand::{Expanded, Expander, Order, expand},
+    },
+};
+
+/// A matrix that takes more of a GPU goes there by so many bytes, and is put together there. The memory that it passes through
+/// never shrinks in a browser, and a tab has no gigabytes of it.
+const AT_ONCE: u64 = 16 << 20;
+
+impl Params {
+    /// The parameters of a model's component, one after the other onto the device, in the order of the files; the
+    /// component's name and the dot after it are taken off their names. Matrices that the device cannot bind come in pieces
+    /// ([`Placement`]); large ones pass through memory by parts. `moved` is told the bytes of each tensor, or piece of one, in its file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reader::tensor`].
+    pub async fn load(reader: &Reader, component: &str, device: &Device, moved: &mut dyn FnMut(u64)) -> Result<Self> {
+        Self::load_but(reader, component, &[], device, moved).await
+    }
+
+    /// [`Self::load`] without the tensors of these names.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::load`].
+    pub async fn load_but(
+        reader: &Reader,
+        component: &str,
+        left_out: &[&str],
+        device: &Device,
+        moved: &mut dyn FnMut(u64),
+    ) -> Result<Self> {
+        let params = Self::empty(device.burn());
+        let (prefix, on_gpu) = (component.len() + 1, kernels::run_on(device.burn()));
+        let (placement, mut expander) = (Placement::new(&device.capacity()), Expander::new());
+        let wanted = reader.names_in_order(component).into_iter().filter(|name| !left_out.contains(name));
+        let entry = |name: &str| reader.manifest().tensors.get(name).map(|entry| (&entry.shape[..], entry.format));
+        let pieces = |name| entry(name).map_or(Vec::new(), |(shape, format)| placement.pieces(shape, format));
+        for (name, rows) in wanted.flat_map(|name| pieces(name).into_iter().map(move |rows| (name, rows))) {
+            let parts = if on_gpu { parts(entry(name), &rows) } else { Vec::new() };
+            if parts.len() > 1 {
+                params.append(&name[prefix..], put_together(reader, name, parts, params.device(), moved).await?);
+                continue;
+            }
+            let raw = reader.raw_rows(name, rows.clone()).await?;
+            match &raw.data {
+                RawData::Quantized(encoded) if on_gpu && QuantMatrix::takes(raw.format) => {
+                    params.append(&name[prefix..], Piece::Quantized(uploaded(name, &raw, encoded, params.device())?));
+                    moved(reader.bytes_of_rows(name, rows.len()));
+                }
+                // The CPU's product reads a matrix by columns.
+                _ if raw.shape.len() == 2 && !on_gpu => expander.give(name, raw, Order::Columns),
+                _ => expander.give(name, raw, Order::Rows),
+            }
+            pause().await;
+            send(params.device())?;
+            while expander.is_full()
+                && let Some(expanded) = expander.take()
+            {
+                moved(params.append_expanded(reader, prefix, expanded?));
+            }
+        }
+        while let Some(expanded) = expander.take() {
+            pause().await;
+            moved(params.append_expanded(reader, prefix, expanded?));
+            send(params.device())?;
+        }
+        Ok(params)
+    }
+
+    /// Moves a tensor, or rows of one, to the device, without the beginning of its name. Its bytes in its file.
+    fn append_expanded(&self, reader: &Reader, prefix: usize, expanded: Expanded) -> u64 {
+        let Expanded { name, shape, order, values } = expanded;
+        let length = values.len();
+        let bytes = reader.bytes_of_rows(&name, shape.first().copied().unwrap_or(1));
+        let values = Tensor::from_data(TensorData::new(values, [length]), self.device());
+        let piece = match (order, &shape[..]) {
+            (Order::Columns, &[rows, cols]) => Piece::Columns([rows, cols], values),
+            _ => Piece::Dense(shape, values),
+        };
+        self.append(&name[prefix..], piece);
+        bytes
+    }
+}
+
+/// These rows of a matrix, by as many as pass through memory at once.
+fn parts(entry: Option<(&[usize], Format)>, rows: &Range<usize>) -> Vec<Range<usize>> {
+    let Some((&[_, cols], format)) = entry else { return vec![rows.clone()] };
+    let parts = Placement::new(&Capacity::gpu(AT_ONCE, AT_ONCE)).pieces(&[rows.len(), cols], format);
+    parts.into_iter().map(|part| rows.start + part.start..rows.start + part.end).collect()
+}
+
+/// A matrix, or rows of one, on a GPU, brought there part by part; `moved` is told the bytes of each in its file.
+async fn put_together(
+    reader: &Reader,
+    name: &str,
+    parts: Vec<Range<usize>>,
+    device: &burn::tensor::Device,
+    moved: &mut dyn FnMut(u64),
+) -> Result<Piece> {
+    let mut arrived = Vec::with_capacity(parts.len());
+    for rows in parts {
+        let bytes = reader.bytes_of_rows(name, rows.len());
+        let raw = reader.raw_rows(name, rows).await?;
+        arrived.push(match &raw.data {
+            RawData::Quantized(encoded) if QuantMatrix::takes(raw.format) => {
+                Piece::Quantized(uploaded(name, &raw, encoded, device)?)
+            }
+            _ => {
+                let Expanded { shape, values, .. } = expand(name.to_owned(), raw, Order::Rows)?;
+                let length = values.len();
+                Piece::Dense(shape, Tensor::from_data(TensorData::new(values, [length]), device))
+            }
+        });
+        pause().await;
+        send(device)?;
+        moved(bytes);
+    }
+    Ok(Piece::put_together(arrived))
+}
+
+/// Sends what waits on its way to the device. A GPU's queue takes dozens of tensors before it does that by itself, and all
+/// of them lie in memory until then: in a browser, in memory that never shrinks.
+fn send(device: &burn::tensor::Device) -> Result<()> {
+    device.flush().map_err(|error| Error::device_lost("parameters on their way", error))
+}
+
+/// The matrix `name`, or rows of it, codes as they are, on the device.
+fn uploaded(name: &str, raw: &RawTensor, encoded: &Encoded, device: &burn::tensor::Device) -> Result<QuantMatrix> {
+    let cols = raw.shape.iter().skip(1).product();
+    QuantMatrix::upload(encoded, raw.shape[0], cols, raw.format, device)
+        .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))
+}
