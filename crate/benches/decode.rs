@@ -21,8 +21,8 @@ fn main() {
     let before = peak_mib();
     let start = Instant::now();
     let mut steps = 0;
-    let picture =
-        pollster::block_on(model.decode_within(latent, most_bytes, &mut async || steps += 1)).expect("the CPU answers");
+    let picture = pollster::block_on(model.decode_within(latent, most_bytes, &mut async |_, _| steps += 1))
+        .expect("the CPU answers");
     let mean: f32 = picture.abs().mean().into_scalar();
     let seconds = start.elapsed().as_secs_f64();
     println!(

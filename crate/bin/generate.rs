@@ -34,9 +34,9 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
             fs::create_dir_all(folder).map_err(|error| Error::file(folder.display(), &error))?;
         }
         for (index, job) in jobs.iter().enumerate() {
-            Run { index, job, has_metadata: !args.no_metadata, terminal, is_loading: Cell::new(false) }
-                .make(&pipeline)
-                .await?;
+            let [is_loading, is_decoding] = [(); 2].map(|()| Cell::new(false));
+            let run = Run { index, job, has_metadata: !args.no_metadata, terminal, is_loading, is_decoding };
+            run.make(&pipeline).await?;
         }
         Ok(())
     })
@@ -96,6 +96,8 @@ struct Run<'a> {
     terminal: &'a Terminal,
     /// Whether a network is on its way to the device.
     is_loading: Cell<bool>,
+    /// Whether parts of the output are decoded.
+    is_decoding: Cell<bool>,
 }
 
 impl Run<'_> {
@@ -148,6 +150,13 @@ impl Run<'_> {
                 }
                 progress.update(*step as u64, *steps as u64);
                 terminal.event(&json!({ "type": "step", "index": index, "step": step, "steps": steps }))
+            }
+            Event::Decode { done, total } => {
+                if !self.is_decoding.replace(true) {
+                    progress.begin_of(format!("{file}: decoding"), *total as u64, Unit::Parts);
+                }
+                progress.update(*done as u64, *total as u64);
+                terminal.event(&json!({ "type": "decode", "index": index, "done": done, "total": total }))
             }
             Event::Warning(message) => progress.aside(|| terminal.warning(message)),
             Event::Preview(frames) => {

@@ -88,12 +88,14 @@ impl Drop for Progress {
 pub enum Unit {
     Steps,
     Bytes,
+    Parts,
 }
 
 impl Unit {
     fn template(self) -> &'static str {
         match self {
             Self::Steps => "{msg} [{bar:32}] step {pos}/{len}, {eta} left",
+            Self::Parts => "{msg} [{bar:32}] {percent}%, {eta} left",
             Self::Bytes => "{msg} [{bar:32}] {bytes}/{total_bytes}, {eta} left",
         }
     }

@@ -1,6 +1,10 @@
 //! A prompt's way to pictures and sound. The verbs of [`Pipeline::generate`] stand in the order in which they run.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+};
 
 use async_stream::try_stream;
 use burn::tensor::Tensor;
@@ -26,11 +30,13 @@ use crate::{
 };
 
 mod encode;
+mod follow;
 mod networks;
 mod output;
 mod run;
 mod warm_up;
 
+use follow::follow;
 use networks::Networks;
 
 /// A model on a device, ready to generate.
@@ -154,7 +160,7 @@ impl Pipeline {
     }
 
     /// Generates, event after event; the last one is [`Event::Done`]. Dropping the stream stops the work within one
-    /// solver step.
+    /// solver step, or one tile of a picture that is decoded by tiles.
     pub fn generate(&self, request: Request) -> impl Stream<Item = Result<Event>> + '_ {
         self.generate_from(request, None)
     }
@@ -215,7 +221,7 @@ impl Pipeline {
                 if is_due && can_preview && step + 1 < settings.steps {
                     let last = seen.take();
                     if let Some((x, v, t)) = last {
-                        yield Event::Preview(self.pictures(x + v * (1.0 - t), &settings, &plan).await?);
+                        yield Event::Preview(self.pictures(x + v * (1.0 - t), &settings, &plan, &|_, _| ()).await?);
                     }
                 }
             }
@@ -229,8 +235,21 @@ impl Pipeline {
                     yield event?;
                 }
             }
-            let frames = self.pictures(solver.x().clone(), &settings, &plan).await?;
-            let waveform = self.waveform(solver.x().clone(), &settings).await?;
+            let told = Cell::new(None);
+            let tell = |done, total| told.set(Some((done, total)));
+            let (frames, waveform) = {
+                let mut work = pin!(self.decode(solver.x().clone(), &settings, &plan, &tell));
+                loop {
+                    let (news, decoded) = follow(work.as_mut(), &told).await;
+                    // What comes in one part needs no telling.
+                    if let Some((done, total)) = news.filter(|(_, total)| *total > 1) {
+                        yield Event::Decode { done, total };
+                    }
+                    if let Some(decoded) = decoded {
+                        break decoded?;
+                    }
+                }
+            };
             timings.decode_ms = milliseconds(start);
             yield Event::Done(Box::new(Output { kind: settings.kind, frames, waveform, settings, timings }));
         }

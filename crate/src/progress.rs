@@ -185,6 +185,14 @@ pub enum Event {
         /// Intervals in all.
         steps: usize,
     },
+    /// `done` of `total` parts of the output are decoded: frames, tiles of a large picture in each of several passes, or
+    /// improvements of a sound. Not told of what comes in one part.
+    Decode {
+        /// Parts done.
+        done: usize,
+        /// Parts in all.
+        total: usize,
+    },
     /// What the frames would be if sampling stopped now (of a sound: its spectrogram).
     Preview(Vec<Image>),
     /// The end.

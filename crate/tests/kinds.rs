@@ -5,9 +5,11 @@ use flagdit::{
     Device, Pipeline, Request,
     error::ErrorKind,
     output::mesh,
-    progress::{Image, Output, Settings},
+    progress::{Event, Image, Output, Settings},
     request::{Kind, Transition},
 };
+
+use futures_util::StreamExt as _;
 
 #[path = "support/shipped.rs"]
 mod shipped;
@@ -65,6 +67,27 @@ fn sounds_are_as_long_as_asked_for_and_begin_alike_in_noise() {
         assert!(waveform.samples.iter().any(|sample| sample.abs() > 1e-3), "it is silent");
         assert_eq!(output.frames.len(), 1, "the spectrogram");
     }
+}
+
+/// Parts that were decoded, as they were told.
+fn decoded(pipeline: &Pipeline, request: Request) -> Vec<(usize, usize)> {
+    let told = pipeline.generate(request).filter_map(async |event| match event.expect("every event is good") {
+        Event::Decode { done, total } => Some((done, total)),
+        _ => None,
+    });
+    pollster::block_on(told.collect())
+}
+
+#[test]
+fn decoding_tells_of_every_frame_and_of_every_improvement_of_a_sound() {
+    let pipeline = toybox(Device::cpu());
+    for request in [small_video("a red star spins", 5), small_views("a blue cube", 5)] {
+        assert_eq!(decoded(&pipeline, request), [1, 2, 3, 4, 5].map(|done| (done, 5)));
+    }
+    let told = decoded(&pipeline, Request::audio("a low bell", 0.25).steps(2));
+    let total = told.len();
+    assert!(total > 5 && told.iter().enumerate().all(|(place, told)| *told == (place + 1, total)), "{told:?}");
+    assert_eq!(decoded(&pipeline, Request::image("a red star", 64, 64).steps(2)), [], "one part");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn make(pipeline: &Pipeline) -> (Image, Heard) {
                 Event::Warning(warning) => heard.warnings.push(warning),
                 Event::Load(progress) => heard.loads.push((progress.loaded, progress.total)),
                 Event::Done(output) => return output.frames[0].clone(),
-                Event::Stage(_) | Event::Step { .. } => {}
+                Event::Stage(_) | Event::Step { .. } | Event::Decode { .. } => {}
             }
         }
         panic!("no picture came")

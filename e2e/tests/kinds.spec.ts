@@ -17,6 +17,7 @@ for (const kind of ['video', 'views'] as const) {
     await page.goto(`${served.origin}/weights/manifest.json`); // any page of this origin
     const [made] = await make(page, served.origin, 'cpu', [kind]);
     expect(made!.events.filter((event) => event !== 'warning')).toEqual(EVENTS);
+    expect(made!.decoded).toEqual([1, 2, 3, 4].map((done) => [done, 4]));
     expect(made!.previews).toEqual([4]);
     expect(made!.sizes).toEqual(Array(4).fill([32, 32]));
     expect(made!.types).toEqual(types);
@@ -51,6 +52,8 @@ test('makes the sound that the command line program makes', async ({ page, serve
   await page.goto(`${served.origin}/weights/manifest.json`);
   const [made] = await make(page, served.origin, 'cpu', ['audio']);
   expect(made!.events).toEqual(EVENTS);
+  const [[, iterations]] = made!.decoded as [[number, number]];
+  expect(made!.decoded).toEqual(Array.from({ length: iterations }, (_, place) => [place + 1, iterations]));
   expect(made!.previews).toEqual([1]);
   expect(made!.types).toEqual(types);
   expect([made!.samples, made!.sampleRate, made!.sizes.length]).toEqual([8000, 16_000, 1]);

@@ -28,7 +28,10 @@ export type KindName = keyof typeof KINDS;
 
 /** An output as a test can look at it; files and frames are base64. */
 export interface Made {
+  /** Without those of decoding. */
   events: string[];
+  /** Parts that were decoded, of how many. */
+  decoded: [number, number][];
   /** Frames of each preview. */
   previews: number[];
   /** Width and height of each frame. */
@@ -96,9 +99,10 @@ async function makeInPage({ origin, device, requests }: { origin: string; device
   const model = await load(`${origin}/weights/`, { device });
   const made: Made[] = [];
   for (const request of requests as Parameters<typeof model.generate>[0][]) {
-    const [events, previews]: [string[], number[]] = [[], []];
+    const [events, decoded, previews]: [string[], [number, number][], number[]] = [[], [], []];
     for await (const event of model.generate(request)) {
-      events.push(event.type);
+      if (event.type === 'decode') decoded.push([event.done, event.total]);
+      else events.push(event.type);
       if (event.type === 'preview') {
         previews.push(event.frames.length);
         event.frames.forEach((frame) => frame.close());
@@ -115,6 +119,7 @@ async function makeInPage({ origin, device, requests }: { origin: string; device
       }
       made.push({
         events,
+        decoded,
         previews,
         sizes: output.frames.map(({ width, height }) => [width, height]),
         frames: await Promise.all(output.frames.map(png)),

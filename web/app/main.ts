@@ -101,6 +101,10 @@ async function follow(event: GenerateEvent, start: number): Promise<void> {
       tell.progress(event.step, event.steps);
       tell.count(`Step ${event.step} of ${event.steps}`);
       break;
+    case 'decode':
+      tell.progress(event.done, event.total);
+      tell.count(`Decoding: ${Math.floor((100 * event.done) / event.total)} %`);
+      break;
     case 'preview':
       stage.preview(event.frames);
       break;

@@ -61,6 +61,8 @@ export type GenerateEvent =
   | { type: 'load'; loaded: number; total: number }
   | { type: 'warning'; message: string }
   | { type: 'step'; step: number; steps: number }
+  /** Parts of the output that are decoded: frames, passes over the tiles of a large picture, improvements of a sound. */
+  | { type: 'decode'; done: number; total: number }
   /** What would come out if sampling stopped now (of sound the spectrogram); `image` is the first of the frames. */
   | { type: 'preview'; image: ImageBitmap; frames: ImageBitmap[] }
   /** `warnings`: files that could not be made of the output, and why. */

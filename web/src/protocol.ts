@@ -142,6 +142,8 @@ export type EngineEvent =
   | { type: 'load'; loaded: number; total: number }
   | { type: 'warning'; message: string }
   | { type: 'step'; step: number; steps: number }
+  /** Parts of the output that are decoded: frames, passes over the tiles of a large picture, improvements of a sound. */
+  | { type: 'decode'; done: number; total: number }
   | { type: 'preview'; frames: Picture[] }
   | EngineDone;
 
@@ -160,6 +162,8 @@ export interface MemoryPlan {
   download: number;
   /** Tokens of the denoiser's sequence. */
   tokens: number;
+  /** Rows of the denoiser's batch that are evaluated at once; guided evaluations have two. */
+  batch: number;
   stages: StagePlan[];
   /** Whether all networks stay on the device; otherwise each is freed when the next one needs its place. */
   staysLoaded: boolean;

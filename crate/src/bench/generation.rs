@@ -90,7 +90,7 @@ async fn run(pipeline: &Pipeline, request: &Request, progress: &mut dyn FnMut(us
             Event::Done(output) => {
                 return Ok(Run { settings: output.settings, step_ms, whole_ms: milliseconds(start) });
             }
-            Event::Load(_) | Event::Stage(_) | Event::Warning(_) | Event::Preview(_) => {}
+            Event::Load(_) | Event::Stage(_) | Event::Warning(_) | Event::Decode { .. } | Event::Preview(_) => {}
         }
     }
     Err(Error::bad_model("the pipeline").expected("an output").found("none"))

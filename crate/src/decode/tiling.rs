@@ -1,6 +1,6 @@
-//! Decoding by tiles, so that what grows with the picture is only what works at the latent's resolution.
+//! Decoding and encoding by tiles, so that what grows with the picture is only what works at the latent's resolution.
 //!
-//! A tile is decoded with as much around it as its pixels depend on, and at the picture's border with the same zeros as
+//! A tile is decoded, or encoded, with as much around it as its pixels depend on, and at the picture's border with the same zeros as
 //! the whole, so convolutions leave no seam. Group norms would: they go by the mean and the variance of the whole
 //! picture. So all tiles share one set of statistics, and are parts of one picture whatever that set is; how near it is
 //! to the picture that is decoded at once depends on the statistics alone. They are found in passes:
@@ -16,21 +16,41 @@
 
 use burn::tensor::Tensor;
 
-use super::vae::Decoder;
+use super::vae::{Decoder, Encoder};
 use crate::{
     error::Result,
     nn::norm::{GroupNorm, Moments},
 };
 
 mod statistics;
+mod stem;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod window;
 
 use statistics::{Correction, Sum, distance};
+use stem::Stem;
 use tail::{Extent, Tail};
 use window::{Tile, Window};
+
+/// Works out what a group norm makes of x, of which the tile's own pixels are those of the window's core.
+type Norm<'a> = dyn FnMut(&GroupNorm, Tensor<4>, Window) -> Tensor<4> + 'a;
+
+/// The part of a network that works above the latent's resolution. Tiles and their windows are told in pixels of the latent.
+trait Tiled {
+    /// Pixels of what goes in along a side of a pixel of the latent.
+    fn scale(&self) -> usize;
+
+    /// What has to lie around a tile.
+    fn margin(&self) -> usize;
+
+    /// Bytes of the largest tensor on the way of a tile.
+    fn bytes(&self, window: Window) -> usize;
+
+    /// A batch of tiles with this window, to what is their own of the result.
+    fn forward(&self, x: Tensor<4>, window: Window, norm: &mut Norm<'_>) -> Tensor<4>;
+}
 
 /// Bytes of the largest tensor with which a latent of this size is decoded at once, behind the first stage's resnets.
 /// `widths` and `resnets` are the stages', the lowest resolution first.
@@ -49,56 +69,94 @@ const SAME: f64 = 1e-3;
 /// deviation at worst.
 const PASSES: usize = 5;
 
+/// Passes that are counted on when a caller is told how far it is; most pictures need as many.
+const USUAL_PASSES: usize = 3;
+
 /// What the decoder makes of latents `[B, L, h, w]`, in tensors of about `most_bytes` above the latent's resolution.
+/// `between` is awaited before the first tile and after each, and told how many of how many parts are done.
 pub(super) async fn decode(
     decoder: &Decoder,
     latent: Tensor<4>,
     most_bytes: usize,
-    between: &mut impl AsyncFnMut(),
+    between: &mut impl AsyncFnMut(usize, usize),
 ) -> Result<Tensor<4>> {
     let [batch, _, height, width] = latent.dims();
     let tail = Tail::new(decoder);
-    if tail.extent.bytes(Window::whole(height, width)).saturating_mul(batch) <= most_bytes {
+    if tail.bytes(Window::whole(height, width)).saturating_mul(batch) <= most_bytes {
         return Ok(decoder.forward(latent));
     }
     let mut pictures = Vec::with_capacity(batch);
     for i in 0..batch {
         let features = decoder.head(latent.clone().narrow(0, i, 1));
-        pictures.push(Tiling::new(&tail, features, most_bytes).decode(between).await?);
+        let mut between = async |done: usize, of: usize| between(i * of + done, batch * of).await;
+        pictures.push(Tiling::new(&tail, features, most_bytes).run(&mut between).await?);
     }
     Ok(Tensor::cat(pictures, 0)) // [B, C, H, W]
 }
 
+/// What the encoder makes of pictures `[B, C, H, W]`; as [`decode`].
+pub(super) async fn encode(
+    encoder: &Encoder,
+    picture: Tensor<4>,
+    most_bytes: usize,
+    between: &mut impl AsyncFnMut(usize, usize),
+) -> Result<Tensor<4>> {
+    let [batch, _, height, width] = picture.dims();
+    let stem = Stem::new(encoder);
+    let scale = stem.scale();
+    // Tiles are told in pixels of the latent, so only whole ones can be cut.
+    let is_whole = height.is_multiple_of(scale) && width.is_multiple_of(scale);
+    let bytes = stem.bytes(Window::whole(height.div_ceil(scale), width.div_ceil(scale)));
+    if !is_whole || bytes.saturating_mul(batch) <= most_bytes {
+        return Ok(encoder.forward(picture));
+    }
+    let mut moments = Vec::with_capacity(batch);
+    for i in 0..batch {
+        let mut between = async |done: usize, of: usize| between(i * of + done, batch * of).await;
+        let tiling = Tiling::new(&stem, picture.clone().narrow(0, i, 1), most_bytes);
+        moments.push(encoder.head(tiling.run(&mut between).await?));
+    }
+    Ok(Tensor::cat(moments, 0)) // [B, 2L, h, w]
+}
+
 /// One picture.
-struct Tiling<'a> {
-    tail: &'a Tail<'a>,
-    /// `[1, C, h, w]`, behind the first stage's resnets.
-    features: Tensor<4>,
+struct Tiling<'a, T> {
+    part: &'a T,
+    /// What goes in, `[1, C, s·h, s·w]`, s the part's scale.
+    x: Tensor<4>,
     /// Row by row.
     tiles: Vec<Vec<Tile>>,
     sample: Vec<Tile>,
 }
 
-impl<'a> Tiling<'a> {
-    fn new(tail: &'a Tail<'a>, features: Tensor<4>, most_bytes: usize) -> Self {
-        let [_, _, height, width] = features.dims();
-        let margin = tail.margin();
+impl<'a, T: Tiled> Tiling<'a, T> {
+    fn new(part: &'a T, x: Tensor<4>, most_bytes: usize) -> Self {
+        let [height, width] = extent(part, &x);
+        let margin = part.margin();
         let tiles = |side: usize| window::tiles(height, width, side, margin);
         let sample = |side: usize| window::sample(height, width, side, margin, SAMPLE);
-        let fits = |tile: &Tile, count: usize| count * tail.extent.bytes(tile.window) <= most_bytes;
+        let fits = |tile: &Tile, count: usize| count * part.bytes(tile.window) <= most_bytes;
         let sides = || (1..=height.max(width)).rev();
         let of_tiles = sides().find(|&side| tiles(side).iter().flatten().all(|tile| fits(tile, 1)));
         let of_sample = sides().find(|&side| fits(&sample(side)[0], sample(side).len()));
         let (tiles, sample) = (tiles(of_tiles.unwrap_or(1)), sample(of_sample.unwrap_or(1)));
-        Self { tail, features, tiles, sample }
+        Self { part, x, tiles, sample }
     }
 
-    async fn decode(&self, between: &mut impl AsyncFnMut()) -> Result<Tensor<4>> {
+    /// `between` is told how many of how many parts are done: tiles of [`USUAL_PASSES`] passes. What needs more waits before
+    /// its last.
+    async fn run(&self, between: &mut impl AsyncFnMut(usize, usize)) -> Result<Tensor<4>> {
         let mut correction = None;
-        let mut passes = 0;
+        let of = USUAL_PASSES * self.tiles.iter().map(Vec::len).sum::<usize>();
+        let (mut done, mut passes) = (0, 0);
+        between(done, of).await;
+        let mut tell = async || {
+            done += 1;
+            between(done.min(of - 1), of).await;
+        };
         loop {
             let (sample, taken) = self.sampled(correction.as_ref());
-            let (picture, whole) = self.pass(&taken, between).await?;
+            let (picture, whole) = self.pass(&taken, &mut tell).await?;
             let distance = distance(&taken, &whole).await?;
             passes += 1;
             // NaN stays: whoever looks at the pixels will say so.
@@ -111,7 +169,7 @@ impl<'a> Tiling<'a> {
 
     /// The sample's statistics, and those that its norms went by: the same, if there is nothing to correct.
     fn sampled(&self, correction: Option<&Correction>) -> (Moments, Moments) {
-        let tiles = self.sample.iter().map(|tile| tile.of(self.features.clone())).collect();
+        let tiles = self.sample.iter().map(|tile| tile.of(self.x.clone(), self.part.scale())).collect();
         let (mut sample, mut taken) = (Vec::new(), Vec::new());
         let mut norm = |norm: &GroupNorm, x: Tensor<4>, window: Window| {
             let own = norm.moments(window.core(x.clone()));
@@ -121,13 +179,13 @@ impl<'a> Tiling<'a> {
             taken.push(moments);
             x
         };
-        self.tail.forward(Tensor::cat(tiles, 0), self.sample[0].window, &mut norm);
+        self.part.forward(Tensor::cat(tiles, 0), self.sample[0].window, &mut norm);
         (Moments::cat(sample), Moments::cat(taken))
     }
 
     /// The picture by these statistics, and those that its norms would have gone by.
     async fn pass(&self, taken: &Moments, between: &mut impl AsyncFnMut()) -> Result<(Tensor<4>, Moments)> {
-        let [_, _, height, width] = self.features.dims();
+        let [height, width] = extent(self.part, &self.x);
         let mut whole = Sum::new(taken);
         let mut rows = Vec::with_capacity(self.tiles.len());
         for tiles in &self.tiles {
@@ -152,7 +210,14 @@ impl<'a> Tiling<'a> {
             own.push(norm.moments(window.core(x.clone())));
             norm.forward_by(x, &moments)
         };
-        let pixels = self.tail.forward(tile.of(self.features.clone()), tile.window, &mut norm);
+        let x = tile.of(self.x.clone(), self.part.scale());
+        let pixels = self.part.forward(x, tile.window, &mut norm);
         (pixels, Moments::cat(own))
     }
+}
+
+/// Height and width of the latent that a part makes of x, or x of.
+fn extent(part: &impl Tiled, x: &Tensor<4>) -> [usize; 2] {
+    let [_, _, height, width] = x.dims();
+    [height, width].map(|side| side / part.scale())
 }

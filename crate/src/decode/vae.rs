@@ -192,13 +192,29 @@ impl AutoencoderKl {
         (self.moments(picture).0 - self.shift) * self.scaling
     }
 
+    /// [`Self::encode`] by tiles, as [`Self::decode_within`], where the sides are multiples of [`Self::factor`]; else at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::decode_within`].
+    pub async fn encode_within(
+        &self,
+        picture: Tensor<4>,
+        most_bytes: usize,
+        between: &mut impl AsyncFnMut(usize, usize),
+    ) -> Result<Tensor<4>> {
+        let moments = self.quant_conv.forward(tiling::encode(&self.encoder, picture, most_bytes, between).await?);
+        Ok((moments.narrow(1, 0, self.latent_channels()) - self.shift) * self.scaling)
+    }
+
     /// What the denoiser made, `[B, L, h, w]`, to pictures `[B, 3, f·h, f·w]` of about −1 … 1.
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
         self.decode_unscaled(latent / self.scaling + self.shift)
     }
 
     /// [`Self::decode`] of any size, by tiles where a picture's tensors would be larger than `most_bytes` (`tiling.rs` says
-    /// how, and how near it comes). `between` is awaited after every tile.
+    /// how, and how near it comes). `between` is awaited before the first tile and after each, and told how
+    /// many of how many parts are done.
     ///
     /// # Errors
     ///
@@ -207,7 +223,7 @@ impl AutoencoderKl {
         &self,
         latent: Tensor<4>,
         most_bytes: usize,
-        between: &mut impl AsyncFnMut(),
+        between: &mut impl AsyncFnMut(usize, usize),
     ) -> Result<Tensor<4>> {
         let latent = self.post_quant_conv.forward(latent / self.scaling + self.shift);
         tiling::decode(&self.decoder, latent, most_bytes, between).await
@@ -238,11 +254,15 @@ impl Encoder {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv_in.forward(x);
-        let x = self.down_blocks.iter().fold(x, |x, stage| stage.forward(x));
+    /// All that works at the latent's resolution behind the last stage: `[B, C, h, w]` to `[B, 2L, h, w]`.
+    pub(super) fn head(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.mid_block.forward(x);
         self.conv_out.forward(silu(self.conv_norm_out.forward(x)))
+    }
+
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.conv_in.forward(x);
+        self.head(self.down_blocks.iter().fold(x, |x, stage| stage.forward(x)))
     }
 }
 

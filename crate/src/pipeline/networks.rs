@@ -2,16 +2,14 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
     pin::pin,
     rc::Rc,
-    task::Poll,
 };
 
 use async_stream::try_stream;
 use futures_core::Stream;
 
-use super::Pipeline;
+use super::{Pipeline, follow::follow};
 use crate::{
     decode::vae::AutoencoderKl,
     device::Device,
@@ -146,8 +144,11 @@ impl Pipeline {
             };
             let names = self.reader.names_of(component).filter(|name| *name != TABLE);
             let total = names.map(|name| self.reader.bytes(name)).sum();
-            let (loaded, told) = (Cell::new(0), Cell::new(0));
-            let mut moved = |bytes| loaded.set(loaded.get() + bytes);
+            let (mut loaded, told) = (0, Cell::new(None));
+            let mut moved = |bytes| {
+                loaded += bytes;
+                told.set(Some(loaded));
+            };
             let mut load = pin!(async {
                 match stage {
                     Stage::Encode => self.text_with(plan, &mut moved).await.map(drop),
@@ -156,17 +157,11 @@ impl Pipeline {
                 }
             });
             loop {
-                let state = poll_fn(|context| match load.as_mut().poll(context) {
-                    Poll::Ready(done) => Poll::Ready(Some(done)),
-                    Poll::Pending if loaded.get() > told.get() => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
-                });
-                let state = state.await;
-                if loaded.get() > told.get() {
-                    told.set(loaded.get());
-                    yield Event::Load(LoadProgress { stage: LoadStage::Upload, loaded: loaded.get(), total });
+                let (news, done) = follow(load.as_mut(), &told).await;
+                if let Some(loaded) = news {
+                    yield Event::Load(LoadProgress { stage: LoadStage::Upload, loaded, total });
                 }
-                if let Some(done) = state {
+                if let Some(done) = done {
                     done?;
                     break;
                 }

@@ -40,7 +40,7 @@ impl Pipeline {
                     begun += 1;
                 }
                 Event::Done(_) => report(begun),
-                Event::Load(_) | Event::Warning(_) | Event::Step { .. } | Event::Preview(_) => {}
+                Event::Load(_) | Event::Warning(_) | Event::Step { .. } | Event::Decode { .. } | Event::Preview(_) => {}
             }
         }
         Ok(())

@@ -12,7 +12,12 @@ fn a_video_is_a_gif_or_an_apng_or_a_folder_of_the_same_frames() {
         let args = ["a red star moves right", "-o", output, "--frames", "3", "--size", "32x32", "--seed", "7"];
         desk.generate(&args).succeeded();
     };
-    ["a.gif", "a.png", "frames"].into_iter().for_each(video);
+    ["a.gif", "a.png"].into_iter().for_each(video);
+    let args = ["a red star moves right", "-o", "frames", "--frames", "3", "--size", "32x32", "--seed", "7", "--json"];
+    let events = desk.generate(&args).succeeded().events();
+    let decoded = events.iter().filter(|event| event["type"] == "decode");
+    let decoded: Vec<_> = decoded.map(|event| (event["done"].as_u64(), event["total"].as_u64())).collect();
+    assert_eq!(decoded, [1, 2, 3].map(|done| (Some(done), Some(3))), "how far decoding is");
     let gif = GifDecoder::new(std::io::Cursor::new(desk.read("a.gif"))).expect("a GIF");
     let frames = gif.into_frames().collect_frames().expect("its frames");
     assert_eq!(frames.len(), 3);

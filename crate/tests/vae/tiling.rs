@@ -18,6 +18,8 @@ use crate::{
 const LEVEL: f64 = 2.0 / 255.0;
 /// No pixel may be off by more, so that none changes by more than one level.
 const LARGEST: f64 = 0.5 * LEVEL;
+/// Latents are about 1 in deviation, and a hundredth of that is less than what any of them decides.
+const LATENT: f64 = 1e-2;
 /// On average they are off by no more.
 const MEAN: f64 = 0.1 * LEVEL;
 
@@ -35,14 +37,24 @@ fn random_weights(target: &Target, [height, width]: [usize; 2], parts: &[usize])
     let (config, model) = load("vae", target);
     let shape = [1, config.latent_channels, height, width];
     let latent = Tensor::from_data(TensorData::new(normal(5, 0, shape.iter().product()), shape), &target.device);
-    compare(&format!("random weights on {}", target.name), &model, latent, parts);
+    let name = format!("random weights on {}", target.name);
+    compare(&name, &model, latent, parts);
 }
 
 #[test]
 fn tiles_of_the_shipped_autoencoder_on_the_cpu() {
     let device = support::cpu().device;
     let model = shipped();
-    compare("the shipped autoencoder", &model, model.encode(scene(256, 384, &device)), &[4, 12]);
+    let scene = scene(256, 384, &device);
+    compare("the shipped autoencoder", &model, model.encode(scene.clone()), &[4, 12]);
+    compare_encoded("the shipped autoencoder", &model, scene, &[1.4, 1.8]);
+}
+
+#[test]
+fn tiles_that_are_encoded_by_random_weights() {
+    let target = support::cpu();
+    let (_, model) = load("vae", &target);
+    compare_encoded("random weights", &model, scene(20 * model.factor(), 32 * model.factor(), &target.device), &[1.2]);
 }
 
 fn shipped() -> AutoencoderKl {
@@ -75,13 +87,53 @@ fn compare(name: &str, model: &AutoencoderKl, latent: Tensor<4>, parts: &[usize]
     let all_bytes =
         model.decoder.up_blocks[2].upsamplers[0].conv.bias.val().dims()[0] * height * width * size_of::<f32>();
     for parts in parts {
-        let mut steps = 0;
-        let mut count = async || steps += 1;
-        let tiled = pollster::block_on(model.decode_within(latent.clone(), all_bytes / parts, &mut count));
-        let off = (tiled.expect("the device answers") - at_once.clone()).abs();
-        let [largest, mean] = [off.clone().max(), off.mean()].map(|x| f64::from(x.into_scalar::<f32>()));
+        let mut told = Told::default();
+        let mut hear = async |done: usize, of: usize| told.hear(done, of);
+        let tiled = pollster::block_on(model.decode_within(latent.clone(), all_bytes / parts, &mut hear));
+        let [largest, mean] = off(tiled.expect("the device answers"), at_once.clone());
         let levels = format!("at most {:.3}, on average {:.4} of 255", largest / LEVEL, mean / LEVEL);
-        println!("{name}, {width}x{height} in tensors of 1/{parts}, {steps} steps: {levels}");
-        assert!(steps > *parts && largest <= LARGEST && mean <= MEAN, "{name}: {levels}");
+        println!("{name}, {width}x{height} in tensors of 1/{parts}, told {told:?}: {levels}");
+        assert!(told.times > *parts && largest <= LARGEST && mean <= MEAN, "{name}: {levels}");
+    }
+}
+
+/// Encodes likewise; the scaled latent is about 1 in deviation. A tile has nine pixels of the latent around it, so the tensors
+/// of such small pictures can be little smaller.
+fn compare_encoded(name: &str, model: &AutoencoderKl, picture: Tensor<4>, parts: &[f64]) {
+    let at_once = model.encode(picture.clone());
+    let [_, _, height, width] = picture.dims();
+    let all_bytes = model.encoder.conv_in.bias.val().dims()[0] * height * width * size_of::<f32>();
+    for parts in parts {
+        let mut told = Told::default();
+        let mut hear = async |done: usize, of: usize| told.hear(done, of);
+        let tiled =
+            pollster::block_on(model.encode_within(picture.clone(), (all_bytes as f64 / parts) as usize, &mut hear));
+        let [largest, mean] = off(tiled.expect("the device answers"), at_once.clone());
+        println!(
+            "{name}, {width}x{height} in tensors of 1/{parts}, told {told:?}: {largest:.1e}, on average {mean:.1e}"
+        );
+        assert!(told.times > 2 && largest <= LATENT, "{name}: {largest:.1e}");
+    }
+}
+
+/// The largest and the mean difference.
+fn off(found: Tensor<4>, expected: Tensor<4>) -> [f64; 2] {
+    assert_eq!(found.dims(), expected.dims());
+    let off = (found - expected).abs();
+    [off.clone().max(), off.mean()].map(|x| f64::from(x.into_scalar::<f32>()))
+}
+
+/// What was told of how far it is: never less than before, and of equally much.
+#[derive(Debug, Default)]
+struct Told {
+    times: usize,
+    done: usize,
+    of: usize,
+}
+
+impl Told {
+    fn hear(&mut self, done: usize, of: usize) {
+        assert!(done >= self.done && done < of && (self.times == 0 || of == self.of), "{done} of {of} after {self:?}");
+        *self = Self { times: self.times + 1, done, of };
     }
 }

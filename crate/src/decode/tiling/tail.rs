@@ -2,14 +2,11 @@
 
 use burn::tensor::{Tensor, activation::silu};
 
-use super::window::Window;
+use super::{Norm, Tiled, window::Window};
 use crate::{
     decode::{vae::Decoder, vae_blocks::ResnetBlock},
     nn::norm::GroupNorm,
 };
-
-/// Works out what a group norm makes of x, of which the tile's own pixels are those of the window's core.
-pub(super) type Norm<'a> = dyn FnMut(&GroupNorm, Tensor<4>, Window) -> Tensor<4> + 'a;
 
 /// How large tensors get behind the resnets of a decoder's first stage, told without its weights.
 pub(super) struct Extent {
@@ -33,7 +30,7 @@ impl Extent {
             window = window.within(margin);
             // Every stage but the last is brought up to the next resolution.
             if stage + 1 < self.widths.len() {
-                window = window.doubled();
+                window = window.times(2);
             }
             largest = largest.max(width * window.area());
         }
@@ -54,14 +51,23 @@ impl<'a> Tail<'a> {
         let widths = decoder.up_blocks.iter().filter_map(|stage| stage.resnets.last().map(width)).collect();
         Self { decoder, extent: Extent::new(widths, &resnets) }
     }
+}
 
-    /// What has to lie around a tile, in pixels of the latent.
-    pub fn margin(&self) -> usize {
+impl Tiled for Tail<'_> {
+    fn scale(&self) -> usize {
+        1
+    }
+
+    fn margin(&self) -> usize {
         self.extent.margins[0]
     }
 
-    /// `[B, C, h, w]` behind the first stage's resnets, tiles with this window, to the pixels that are their own.
-    pub fn forward(&self, mut x: Tensor<4>, mut window: Window, norm: &mut Norm<'_>) -> Tensor<4> {
+    fn bytes(&self, window: Window) -> usize {
+        self.extent.bytes(window)
+    }
+
+    /// From `[B, C, h, w]` behind the first stage's resnets to pixels.
+    fn forward(&self, mut x: Tensor<4>, mut window: Window, norm: &mut Norm<'_>) -> Tensor<4> {
         for (i, (stage, &margin)) in self.decoder.up_blocks.iter().zip(&self.extent.margins).enumerate() {
             if i > 0 {
                 let mut norm = |layer: &GroupNorm, x| norm(layer, x, window);
@@ -72,7 +78,7 @@ impl<'a> Tail<'a> {
             window = inner;
             for upsampler in &stage.upsamplers {
                 x = upsampler.forward(x);
-                window = window.doubled();
+                window = window.times(2);
             }
         }
         let x = silu(norm(&self.decoder.conv_norm_out, x, window));

@@ -87,12 +87,36 @@ fn tiles_are_parts_of_the_picture() {
         for side in [3, 5, 8] {
             let tiles = window::tiles(height, width, side, tail.margin());
             let sample = vec![whole(height, width)];
-            let tiling = Tiling { tail: &tail, features: decoder.head(latent.clone()), tiles, sample };
+            let tiling = Tiling { part: &tail, x: decoder.head(latent.clone()), tiles, sample };
             let (_, taken) = tiling.sampled(None);
             let (picture, measured) =
                 pollster::block_on(tiling.pass(&taken, &mut async || {})).expect("the CPU answers");
             let pixels = largest_difference(picture, at_once.clone());
             assert!(pixels <= SAME_PIXELS, "{widths:?}, tiles of {side}: {pixels:.1e}");
+            let off = pollster::block_on(distance(&taken, &measured)).expect("the CPU answers");
+            assert!(off <= SAME_STATISTICS, "{widths:?}, tiles of {side}: {off:.1e}");
+        }
+    }
+}
+
+/// The same of the latent that is encoded at once.
+#[test]
+fn tiles_are_parts_of_the_latent() {
+    for (widths, layers, [height, width]) in
+        [(&[4, 6, 8][..], 1, [13, 22]), (&[4, 4, 6, 8], 2, [11, 23]), (&[4, 8], 3, [20, 19]), (&[6], 1, [11, 8])]
+    {
+        let encoder = autoencoder(widths, layers).encoder;
+        let stem = Stem::new(&encoder);
+        let picture = random(9, [1, 3, stem.scale() * height, stem.scale() * width]);
+        let at_once = encoder.forward(picture.clone());
+        for side in [3, 8] {
+            let tiles = window::tiles(height, width, side, stem.margin());
+            let tiling = Tiling { part: &stem, x: picture.clone(), tiles, sample: vec![whole(height, width)] };
+            let (_, taken) = tiling.sampled(None);
+            let (features, measured) =
+                pollster::block_on(tiling.pass(&taken, &mut async || {})).expect("the CPU answers");
+            let values = largest_difference(encoder.head(features), at_once.clone());
+            assert!(values <= SAME_PIXELS, "{widths:?}, tiles of {side}: {values:.1e}");
             let off = pollster::block_on(distance(&taken, &measured)).expect("the CPU answers");
             assert!(off <= SAME_STATISTICS, "{widths:?}, tiles of {side}: {off:.1e}");
         }
@@ -120,6 +144,27 @@ fn margins_are_as_wide_as_pixels_look() {
     assert_eq!(Tail::new(&autoencoder(&[4, 4, 6, 8], 2).decoder).extent.margins, [7, 6, 4, 1]);
 }
 
+/// The same of the encoder, whose pixels look farther behind them than before.
+#[test]
+fn the_encoders_margin_is_as_wide_as_a_latent_looks() {
+    for (widths, layers) in [(&[4, 6, 8][..], 1), (&[4, 4, 6, 8], 2), (&[4, 8], 3), (&[6], 1)] {
+        let encoder = autoencoder(widths, layers).encoder;
+        let stem = Stem::new(&encoder);
+        let (scale, margin) = (stem.scale(), stem.margin());
+        let length = 3 * margin;
+        let picture = random(3, [1, 3, scale, scale * (length - 1)]);
+        let hole = Tensor::full([1, 3, scale, scale], f32::NAN, &Device::flex());
+        let fixed = Moments { mean: random(4, [1, 2]), variance: random::<2>(5, [1, 2]).square() };
+        let mut norm = |norm: &GroupNorm, x: Tensor<4>, _: Window| norm.forward_by(x, &fixed);
+        let features = stem.forward(Tensor::cat(vec![picture, hole], 3), Window::whole(1, length), &mut norm);
+        let row: Vec<f32> = features.narrow(1, 0, 1).narrow(2, 0, 1).into_data().iter().collect();
+        let reach = row.iter().rev().position(|x| x.is_finite()).expect("it does not reach everything");
+        assert_eq!(reach, margin + 1, "{widths:?}");
+    }
+    // SDXL's: 68 pixels of the picture.
+    assert_eq!(Stem::new(&autoencoder(&[4, 4, 6, 8], 2).encoder).margin(), 9);
+}
+
 /// The tensors that are counted are those that there are.
 #[test]
 fn the_largest_tensor_is_foreseen() {
@@ -134,6 +179,22 @@ fn the_largest_tensor_is_foreseen() {
     };
     tail.forward(random(1, [1, 8, 19, 19]), window, &mut norm);
     assert_eq!(tail.extent.bytes(window), largest);
+}
+
+#[test]
+fn the_encoders_largest_tensor_is_foreseen() {
+    for widths in [&[4, 6, 8, 8][..], &[8, 4], &[2, 4, 40]] {
+        let encoder = autoencoder(widths, 2).encoder;
+        let stem = Stem::new(&encoder);
+        let mut largest = 0;
+        let mut norm = |norm: &GroupNorm, x: Tensor<4>, _: Window| {
+            largest = largest.max(x.dims().iter().product::<usize>() * size_of::<f32>());
+            norm.forward(x)
+        };
+        let picture = random(1, [1, 3, 3 * stem.scale(), 5 * stem.scale()]);
+        stem.forward(picture, Window::whole(3, 5), &mut norm);
+        assert_eq!(stem.bytes(Window::whole(3, 5)), largest, "{widths:?}");
+    }
 }
 
 /// From a configuration alone it is what it is from the network.

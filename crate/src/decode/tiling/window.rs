@@ -20,8 +20,8 @@ impl Side {
         Self { before: self.before.min(margin), core: self.core, after: self.after.min(margin) }
     }
 
-    fn doubled(self) -> Self {
-        Self { before: 2 * self.before, core: 2 * self.core, after: 2 * self.after }
+    fn times(self, scale: usize) -> Self {
+        Self { before: scale * self.before, core: scale * self.core, after: scale * self.after }
     }
 }
 
@@ -48,9 +48,9 @@ impl Window {
         Self { rows: self.rows.within(margin), columns: self.columns.within(margin) }
     }
 
-    /// Behind an upsampling.
-    pub fn doubled(self) -> Self {
-        Self { rows: self.rows.doubled(), columns: self.columns.doubled() }
+    /// With so many pixels along each side of one.
+    pub fn times(self, scale: usize) -> Self {
+        Self { rows: self.rows.times(scale), columns: self.columns.times(scale) }
     }
 
     /// Of x, which holds this window, the tile's own pixels.
@@ -81,11 +81,11 @@ impl Tile {
         Self { top, left, window: Window { rows, columns } }
     }
 
-    /// Cut out of x, `[B, C, h, w]`.
-    pub fn of(self, x: Tensor<4>) -> Tensor<4> {
+    /// Cut out of x, `[B, C, scale·h, scale·w]`.
+    pub fn of(self, x: Tensor<4>, scale: usize) -> Tensor<4> {
         let Window { rows, columns } = self.window;
-        let x = x.narrow(2, self.top - rows.before, rows.length());
-        x.narrow(3, self.left - columns.before, columns.length())
+        let x = x.narrow(2, scale * (self.top - rows.before), scale * rows.length());
+        x.narrow(3, scale * (self.left - columns.before), scale * columns.length())
     }
 }
 
