@@ -26,7 +26,7 @@ pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
 pub use conv2d::conv2d;
 pub use layer_norm::{layer_norm, layer_norm_modulate};
-pub use linear::{End, QuantMatrix, dense_linear, quant_linear};
+pub use linear::{End, Gates, QuantMatrix, dense_linear, quant_linear};
 pub use matmul::matmul;
 pub use qk_norm_rope::qk_norm_rope;
 pub use rms_norm_modulate::rms_norm_modulate;

@@ -166,6 +166,14 @@ impl Params {
                     params.put(name[prefix..].to_owned(), Loaded::Quantized(uploaded(name, &raw, encoded, device)?));
                     moved(reader.bytes(name));
                 }
+                RawData::F16(values) if on_gpu && raw.shape.len() == 2 => {
+                    let matrix = QuantMatrix::upload_halves(values, raw.shape[0], raw.shape[1], device);
+                    params.put(
+                        name[prefix..].to_owned(),
+                        Loaded::Quantized(matrix.map_err(|error| damaged(name, &error))?),
+                    );
+                    moved(reader.bytes(name));
+                }
                 // The CPU's product reads a matrix by columns.
                 _ if raw.shape.len() == 2 && !on_gpu => expander.give(name, raw, Order::Columns),
                 _ => expander.give(name, raw, Order::Rows),
@@ -318,8 +326,12 @@ impl Params {
 /// The matrix `name`, codes as they are, on the device.
 fn uploaded(name: &str, raw: &RawTensor, encoded: &Encoded, device: &Device) -> Result<QuantMatrix> {
     let cols = raw.shape.iter().skip(1).product();
-    QuantMatrix::upload(encoded, raw.shape[0], cols, raw.format, device)
-        .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))
+    QuantMatrix::upload(encoded, raw.shape[0], cols, raw.format, device).map_err(|error| damaged(name, &error))
+}
+
+/// What was wrong with the tensor `name`.
+fn damaged(name: &str, error: &Error) -> Error {
+    Error::bad_model(format!("tensor {name}")).found(error.to_string())
 }
 
 /// The same matrix, column after column in memory.
