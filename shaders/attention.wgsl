@@ -135,10 +135,10 @@ fn store(row: u32, at: u32, row_stride: u32, column: u32, values: mat4x4<f32>) {
     if column >= VECTORS {
         return;
     }
-    if row < shape.rows.x { o[at + column] = values[0]; }
-    if row + 1u < shape.rows.x { o[at + row_stride + column] = values[1]; }
-    if row + 2u < shape.rows.x { o[at + 2u * row_stride + column] = values[2]; }
-    if row + 3u < shape.rows.x { o[at + 3u * row_stride + column] = values[3]; }
+    if row < shape.rows.x { store_vector(at + column, values[0]); }
+    if row + 1u < shape.rows.x { store_vector(at + row_stride + column, values[1]); }
+    if row + 2u < shape.rows.x { store_vector(at + 2u * row_stride + column, values[2]); }
+    if row + 3u < shape.rows.x { store_vector(at + 3u * row_stride + column, values[3]); }
 }
 
 @compute @workgroup_size(THREADS)
@@ -273,7 +273,7 @@ fn main(
     let log_sums_at = (id.z * shape.rows.x + first_row) * count.y + head;
     let row_stride = count.y * VECTORS;
     let whole_0 = sum_of_lanes(lanes_0);
-    let share_0 = 1.0 / whole_0;
+    let share_0 = gate_of(head) / whole_0;
     if lane == 0u {
         store_log_sums(first_row, log_sums_at, count.y, highest_0 + log(whole_0));
     }
@@ -284,7 +284,7 @@ fn main(
     if COLUMNS > 3u { store(first_row, at_0, row_stride, lane + 3u * LANES, scaled(sum_03, share_0)); }
     if MATS > 1u {
         let whole_1 = sum_of_lanes(lanes_1);
-        let share_1 = 1.0 / whole_1;
+        let share_1 = gate_of(head) / whole_1;
         if lane == 0u {
             store_log_sums(first_row + 4u, log_sums_at + 4u * count.y, count.y, highest_1 + log(whole_1));
         }

@@ -144,9 +144,9 @@ fn main(
         if first_row + row < shape.rows.x {
             let at = log_sums_at + row * shape.heads.x;
             log_sums[at] = highest_0.x + log(total_0.x);
-            let share = 1.0 / total_0.x;
+            let share = gate_of(head) / total_0.x;
             for (var i = 0u; i < VECTORS; i++) {
-                o[at * VECTORS + i] = share * sum_0[i][0];
+                store_vector(at * VECTORS + i, share * sum_0[i][0]);
             }
         }
         highest_0 = vec4<f32>(highest_0.yzw, highest_1.x);

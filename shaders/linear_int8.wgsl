@@ -105,7 +105,8 @@ fn store_one(row: u32, column: u32, value: f32) {
     if HAS_BIAS == 1u {
         offset = bias[column];
     }
-    y[row * shape.n.x + column] = ended(row, column, value + offset);
+    let at = row * shape.n.x + column;
+    y[at] = ended(at, gates_of(row) + column, value + offset);
 }
 
 fn store_four_apart(row: u32, column: u32, values: vec4<f32>) {

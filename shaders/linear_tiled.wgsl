@@ -46,11 +46,11 @@ fn bring(place: Place, item: u32, first: u32) -> mat4x4<f32> {
     }
     let rows = rows_from(place.column + 4u * (index % side), shape.n.x);
     if IS_DENSE {
-        return four_of_w(rows * place.vectors, at, vec4<u32>(), 0u, mat2x4<f32>());
+        return four_of_w(rows * dense_row(place.vectors), at, vec4<u32>(), false, mat2x4<f32>());
     }
     let scale = four_scales(rows * place.blocks * (1u + HAS_MIN), place.blocks, at / PER_BLOCK);
-    let words = four_words(rows * place.blocks * WORDS_PER_BLOCK, at / PER_WORD);
-    return four_of_w(rows, at, words, at % PER_WORD * 16u, scale);
+    let words = four_words(rows * code_row(), at / PER_WORD);
+    return four_of_w(rows, at, words, at % PER_WORD == 1u, scale);
 }
 
 fn put(item: u32, values: mat4x4<f32>) {

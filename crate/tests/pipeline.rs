@@ -1,6 +1,6 @@
 //! The shipped model through the library: the same picture on every device, and an end within one step.
 
-use flagdit::kernels::{attention, conv2d, linear, qk_norm_rope, rms_norm_modulate};
+use flagdit::kernels::{attention, conv2d, linear, norm_modulate, qk_norm_rope};
 use flagdit::{
     Device, Pipeline, Request,
     progress::{Event, Image, LoadProgress, LoadStage},
@@ -22,13 +22,7 @@ const STEPS: usize = 4;
 const STAGES: usize = 2;
 
 fn launches() -> [u64; 5] {
-    [
-        linear::launches(),
-        attention::launches(),
-        qk_norm_rope::launches(),
-        rms_norm_modulate::launches(),
-        conv2d::launches(),
-    ]
+    [linear::launches(), attention::launches(), qk_norm_rope::launches(), norm_modulate::launches(), conv2d::launches()]
 }
 
 /// What [`launches`] grows by with a picture, where no layer goes another way.
@@ -59,10 +53,13 @@ fn expected_launches(pipeline: &Pipeline) -> [usize; 5] {
         _ if name.ends_with("attention.q_norm.weight") || name.ends_with("attention.k_norm.weight") => evaluations,
         _ => 0,
     });
-    // On the way into both halves of a block, every evaluation; over the caption and in the text encoder once.
+    // On the way into both halves of a block and out of the network, every evaluation; over the caption, its keys and its mean,
+    // and in the text encoder once.
     let norms = count(&|name| match name {
         _ if name.ends_with(".attention_norm.weight") || name.ends_with(".ffn_norm.weight") => evaluations,
-        _ if name.ends_with("attention_y_norm.weight") => 1,
+        _ if name.starts_with("denoiser.final_layer.linear.weight") => evaluations,
+        _ if name.ends_with("attention_y_norm.weight") || name.ends_with("ky_norm.weight") => 1,
+        _ if name.ends_with("cap_embedder.norm.weight") => 1,
         _ if name.starts_with("text") && name.ends_with("norm.weight") => 1,
         _ => 0,
     });

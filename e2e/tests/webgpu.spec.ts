@@ -53,7 +53,7 @@ test('every shader compiles in every variant, and computes what the CPU computes
       comparisons: (await engine.compareKernels('gpu')) as { name: string; error: number }[],
     };
   }, served.origin);
-  expect(variants).toBe(384);
+  expect(variants).toBe(622);
   expect(complaints[0]).toEqual([]);
   expect(complaints[1]!.join()).toContain('broken: error in line');
   expect(comparisons.length).toBeGreaterThanOrEqual(21);
@@ -131,11 +131,11 @@ test('its interface does on a GPU what it does on the CPU, with our own shaders'
     if (/self_attn\.q_proj\.weight$/.test(name)) return 1;
     return /^decoders\.image\.decoder.*\.to_q\.weight$/.test(name) ? 2 : 0;
   });
-  // Queries and keys are normed and turned, and tokens normed on the way into both halves of a block, every evaluation; the
-  // caption and the words once.
+  // Queries and keys are normed and turned, and tokens normed on the way into both halves of a block and out of the network,
+  // every evaluation; the caption, its keys and its mean, and the words once.
   const norms = Object.keys(tensors).map((name) => {
-    if (/^denoiser.*\.(q_norm|k_norm|attention_norm|ffn_norm)\.weight$/.test(name)) return STEPS * STAGES;
-    return /attention_y_norm\.weight$|^text.*norm\.weight$/.test(name) ? 1 : 0;
+    if (/^denoiser.*\.(q_norm|k_norm|attention_norm|ffn_norm)\.weight$|^denoiser\.final_layer\.linear\.weight$/.test(name)) return STEPS * STAGES;
+    return /attention_y_norm\.weight$|ky_norm\.weight$|cap_embedder\.norm\.weight$|^text.*norm\.weight$/.test(name) ? 1 : 0;
   });
   const launches = [...products, ...attentions, ...norms];
   expect(found.stats!.shaderLaunches).toBe(launches.reduce((sum, count) => sum + count, 0));

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Caption, Condition, FlagDit, LatentShape, Sequence, SequenceOptions, block::Block, modulation::modulate},
+    model::{Caption, Condition, FlagDit, LatentShape, Sequence, SequenceOptions, block::Block},
     nn::attention::mask_bias,
 };
 
@@ -91,6 +91,7 @@ fn along_the_layers(comparing: &Comparing, model: &FlagDit) -> Result<()> {
     comparing.compare("cap_emb", prepared.pooled.clone())?;
     let conditioning = model.conditioning(t.clone(), &prepared);
     comparing.compare("adaln_input", conditioning.clone())?;
+    let conditioning = silu(conditioning);
 
     if let (Condition::Caption(caption), Some(first)) = (&condition, model.layers.first()) {
         inside_a_block(comparing, first, tokens.clone(), conditioning.clone(), &sequence, caption)?;
@@ -111,32 +112,22 @@ fn inside_a_block(
     sequence: &Sequence,
     caption: &Caption,
 ) -> Result<()> {
-    comparing.compare("block0_adaLN_out", block.modulation.linear.forward(silu(conditioning.clone())))?;
+    comparing.compare("block0_adaLN_out", block.modulation.linear.forward(conditioning.clone()))?;
     let features = block.attention_y_norm.as_ref().map(|norm| norm.forward(caption.features.clone()));
     if let Some(features) = features.clone() {
         comparing.compare("block0_attention_y_norm_out", features)?;
     }
-    let (shifts, scale_1, gate_1, scale_2) = match &block.attention_post_norm {
-        None => {
-            let [shift_1, scale_1, gate_1, shift_2, scale_2, _] = block.modulation.forward(conditioning);
-            ([Some(shift_1), Some(shift_2)], scale_1, gate_1, scale_2)
-        }
-        Some(_) => {
-            let [scale_1, gate_1, scale_2, _] = block.modulation.forward(conditioning);
-            ([None, None], scale_1, gate_1.tanh(), scale_2)
-        }
-    };
-    let [shift_1, shift_2] = shifts;
+    let [first, second] = block.adaptive(conditioning);
     let bias = mask_bias(caption.mask.clone());
     let keys = features.and_then(|features| block.attention.caption_keys(features, bias));
-    let h = modulate(block.attention_norm.forward(x.clone()), shift_1, scale_1);
+    let h = block.attention_norm.modulated(x.clone(), first.enter);
     let attention = block.attention.wo.forward(block.attention.heads(h, sequence, keys.as_ref()));
     comparing.compare("block0_attention_out", attention.clone())?;
     let attention = match &block.attention_post_norm {
         Some(norm) => norm.forward(attention),
         None => attention,
     };
-    let h = modulate(block.ffn_norm.forward(x + gate_1 * attention), shift_2, scale_2);
+    let h = block.ffn_norm.modulated(x + first.gates.vectors() * attention, second.enter);
     comparing.compare("block0_feed_forward_out", block.feed_forward.forward(h))
 }
 

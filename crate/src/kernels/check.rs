@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     attention,
     conv2d::{self, Window},
-    linear::{End, QuantMatrix, dense_linear, dense_reference, quant_linear, reference},
+    linear::{End, Gates, QuantMatrix, dense_linear, dense_reference, quant_linear, reference},
     qk_norm_rope::{self, Pairing, Rotation},
     rms_norm_modulate::{self, Adaptation},
 };
@@ -141,8 +141,8 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
     }
     let product = |device: &Device, multiply: Multiply| {
         let w = Tensor::from_data(TensorData::new(w.clone(), [n, k]), device);
-        let end =
-            End::Residual { other: tensor(2000 + seed, [m, n], device), gates: tensor(3000 + seed, [1, n], device) };
+        let gates = Gates { parts: tensor(3000 + seed, [1, 2, n], device), which: 1 };
+        let end = End::Residual { other: tensor(2000 + seed, [m, n], device), gates };
         multiply(Tensor::from_data(x.clone(), device), w, None, end)
     };
     let expected = product(&Device::flex(), dense_reference);

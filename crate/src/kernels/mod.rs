@@ -9,9 +9,11 @@ pub mod conv2d;
 // The browser's GPU engine computes nothing on the CPU but what its shaders are compared with.
 #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
 pub mod cpu;
-mod layer_norm;
+pub mod layer_norm;
 pub mod linear;
 mod matmul;
+#[cfg(feature = "gpu")]
+pub mod norm_modulate;
 pub mod qk_norm_rope;
 pub mod rms_norm_modulate;
 #[cfg(feature = "gpu")]
@@ -23,8 +25,8 @@ mod watch;
 pub use attention::attention;
 pub use check::{Comparison, check, compare, wrong_numbers};
 pub use conv2d::conv2d;
-pub use layer_norm::layer_norm;
-pub use linear::{End, QuantMatrix, dense_linear, quant_linear};
+pub use layer_norm::{layer_norm, layer_norm_modulate};
+pub use linear::{End, Gates, QuantMatrix, dense_linear, quant_linear};
 pub use matmul::matmul;
 pub use qk_norm_rope::qk_norm_rope;
 pub use rms_norm_modulate::rms_norm_modulate;
@@ -51,8 +53,8 @@ pub fn launches() -> u64 {
         attention::launches(),
         conv2d::launches(),
         linear::launches(),
+        norm_modulate::launches(),
         qk_norm_rope::launches(),
-        rms_norm_modulate::launches(),
     ]
     .iter()
     .sum();
@@ -63,14 +65,8 @@ pub fn launches() -> u64 {
 /// The complete source of every variant of every shader, by name: for checks that need no GPU.
 #[cfg(feature = "gpu")]
 pub fn sources() -> Vec<(String, String)> {
-    [
-        attention::sources(),
-        conv2d::sources(),
-        linear::sources(false),
-        qk_norm_rope::sources(),
-        rms_norm_modulate::sources(),
-    ]
-    .concat()
+    [attention::sources(), conv2d::sources(), linear::sources(false), norm_modulate::sources(), qk_norm_rope::sources()]
+        .concat()
 }
 
 /// Those for devices that multiply f16, which others do not compile.

@@ -9,7 +9,11 @@ use super::{
     modulation::Modulation,
     sequence::Sequence,
 };
-use crate::{kernels::rms_norm_modulate::Adaptation, nn::norm::RmsNorm, weights::params::Params};
+use crate::{
+    kernels::{Gates, rms_norm_modulate::Adaptation},
+    nn::norm::RmsNorm,
+    weights::params::Params,
+};
 
 /// Attention and feed-forward, each normed, modulated on the way in and gated on the way out. Next-DiT norms what comes
 /// out, too (sandwich norms), and gates by the tanh.
@@ -35,11 +39,11 @@ pub struct Block {
 }
 
 /// What the conditioning vector sets for one of a block's two halves.
-struct Adaptive {
+pub(crate) struct Adaptive {
     /// On the way in.
-    enter: Adaptation,
-    /// On the way out, `[B, 1, D]`.
-    gate: Tensor<3>,
+    pub enter: Adaptation,
+    /// On the way out.
+    pub gates: Gates,
 }
 
 impl Block {
@@ -73,7 +77,7 @@ impl Block {
         self.attention.caption_keys(norm.forward(features), bias)
     }
 
-    /// x `[B, N, D]`, the conditioning vector `[B, E]` and the caption to `[B, N, D]`.
+    /// x `[B, N, D]`, the conditioning vector's silu `[B, E]` and the caption to `[B, N, D]`.
     pub fn forward(
         &self,
         x: Tensor<3>,
@@ -85,26 +89,27 @@ impl Block {
         let h = self.attention_norm.modulated(x.clone(), first.enter);
         let h = self.attention.heads(h, sequence, caption);
         let x = match &self.attention_post_norm {
-            Some(norm) => x + first.gate * norm.forward(self.attention.wo.forward(h)),
-            None => self.attention.wo.residual(h, x, first.gate),
+            Some(norm) => x + first.gates.vectors() * norm.forward(self.attention.wo.forward(h)),
+            None => self.attention.wo.residual(h, x, first.gates),
         };
         let h = self.ffn_norm.modulated(x.clone(), second.enter);
         match &self.ffn_post_norm {
-            Some(norm) => x + second.gate * norm.forward(self.feed_forward.forward(h)),
-            None => self.feed_forward.residual(h, x, second.gate),
+            Some(norm) => x + second.gates.vectors() * norm.forward(self.feed_forward.forward(h)),
+            None => self.feed_forward.residual(h, x, second.gates),
         }
     }
 
-    fn adaptive(&self, conditioning: Tensor<2>) -> [Adaptive; 2] {
+    /// What the conditioning vector's silu `[B, E]` sets for attention and for the feed-forward layer.
+    pub(crate) fn adaptive(&self, conditioning: Tensor<2>) -> [Adaptive; 2] {
         let has_shift = !self.is_next;
         let half = if has_shift { 3 } else { 2 }; // Shift, where there is one, scale, gate.
         let parts = self.modulation.parts(conditioning, 2 * half);
         [0, half].map(|first| {
             let scale = first + half - 2;
-            let gate = parts.clone().narrow(1, scale + 1, 1); // [B, 1, D]
+            let gates = Gates { parts: parts.clone(), which: scale + 1 };
             Adaptive {
                 enter: Adaptation { parts: parts.clone(), scale, shift: has_shift.then_some(first) },
-                gate: if self.is_next { gate.tanh() } else { gate },
+                gates: if self.is_next { Gates { parts: gates.vectors().tanh(), which: 0 } } else { gates },
             }
         })
     }

@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Int, Tensor, TensorData, activation::silu},
+    tensor::{Int, Tensor, TensorData},
 };
 
 use crate::{
@@ -34,13 +34,23 @@ impl TimestepEmbedder {
 
     /// t `[B]`, raw in [0, 1], to `[B, E]`.
     pub fn forward(&self, t: Tensor<1>) -> Tensor<2> {
+        self.linear_2.forward(self.hidden(t))
+    }
+
+    /// The silu of what [`Self::forward`] gives, added to `other`, `[B, E]` or `[1, E]`.
+    pub fn activated(&self, t: Tensor<1>, other: Tensor<2>) -> Tensor<2> {
+        let ([batch], [_, width]) = (t.dims(), other.dims());
+        self.linear_2.activated(self.hidden(t), Some(other.expand([batch, width])))
+    }
+
+    fn hidden(&self, t: Tensor<1>) -> Tensor<2> {
         let half = FREQUENCIES / 2;
         let frequencies: Vec<f32> =
             (0..half).map(|k| (-(10_000f64.ln()) * k as f64 / half as f64).exp() as f32).collect();
         let frequencies = Tensor::from_data(TensorData::new(frequencies, [1, half]), &t.device());
         let angles = t.unsqueeze_dim::<2>(1) * frequencies; // [B, 128]
         let features = Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1); // [B, 256], cosines first
-        self.linear_2.forward(silu(self.linear_1.forward(features)))
+        self.linear_1.activated(features, None)
     }
 }
 

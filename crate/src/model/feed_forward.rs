@@ -6,6 +6,7 @@ use burn::{
 };
 
 use crate::{
+    kernels::Gates,
     nn::linear::Linear,
     weights::params::{Init, Params},
 };
@@ -45,13 +46,13 @@ impl FeedForward {
         Tensor::cat(pieces, 1).reshape([batch, tokens, width]) // [B, N, D]
     }
 
-    /// `other + gate · y` for y of x: other `[B, N, D]`, gate `[B, 1, D]`.
-    pub fn residual(&self, x: Tensor<3>, other: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
+    /// `other + gates · y` for y of x: other `[B, N, D]`.
+    pub fn residual(&self, x: Tensor<3>, other: Tensor<3>, gates: Gates) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
         if batch * tokens <= self.rows_at_once(&x.device()) {
-            return self.w2.residual(self.hidden(x), other, gate);
+            return self.w2.residual(self.hidden(x), other, gates);
         }
-        other + gate * self.forward(x)
+        other + gates.vectors() * self.forward(x)
     }
 
     /// Gradients need all hidden values again, so pieces would spare a training nothing.

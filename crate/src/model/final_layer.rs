@@ -4,10 +4,11 @@ use burn::{module::Module, tensor::Tensor};
 
 use super::{
     config::{FlagDitConfig, Patch},
-    modulation::{Modulation, modulate},
+    modulation::Modulation,
 };
 use crate::{
-    nn::{linear::Linear, norm::layer_norm_plain},
+    kernels::{layer_norm_modulate, rms_norm_modulate::Adaptation},
+    nn::linear::Linear,
     weights::params::{Init, Params},
 };
 
@@ -36,15 +37,11 @@ impl FinalLayer {
         }
     }
 
-    /// `[B, N, D]` and the conditioning vector `[B, E]` to `[B, N, pH·pW·Cout]`.
+    /// `[B, N, D]` and the conditioning vector's silu `[B, E]` to `[B, N, pH·pW·Cout]`.
     pub fn forward(&self, x: Tensor<3>, conditioning: Tensor<2>) -> Tensor<3> {
-        let (shift, scale) = if self.has_shift {
-            let [shift, scale] = self.modulation.forward(conditioning);
-            (Some(shift), scale)
-        } else {
-            let [scale] = self.modulation.forward(conditioning);
-            (None, scale)
-        };
-        self.linear.forward(modulate(layer_norm_plain(x, EPSILON), shift, scale))
+        let scale = usize::from(self.has_shift);
+        let parts = self.modulation.parts(conditioning, scale + 1); // [B, 1 or 2, D]
+        let adaptation = Adaptation { parts, scale, shift: self.has_shift.then_some(0) };
+        self.linear.forward(layer_norm_modulate(x, EPSILON, adaptation))
     }
 }

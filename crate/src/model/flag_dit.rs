@@ -237,7 +237,7 @@ impl FlagDit {
     }
 
     fn blocks(&self, tokens: Tensor<3>, t: Tensor<1>, caption: &PreparedCaption, sequence: &Sequence) -> Tensor<3> {
-        let conditioning = self.conditioning(t, caption);
+        let conditioning = self.t_embedder.activated(t, caption.pooled.clone());
         let layers = self.layers.iter().zip(&caption.keys);
         let block = |tokens, (layer, keys): (&Block, &Option<CaptionKeys>)| {
             layer.forward(tokens, conditioning.clone(), sequence, keys.as_ref())

@@ -9,7 +9,7 @@ use burn::{
 };
 
 use crate::{
-    kernels::{End, dense_linear, quant_linear},
+    kernels::{End, Gates, dense_linear, quant_linear},
     weights::params::{Init, Params, Weight},
 };
 
@@ -44,18 +44,22 @@ impl Linear {
         self.product(x, End::Plain)
     }
 
-    /// The end of a residual branch, `other + gate · y` for y `[B, N, out]` of x `[B, N, in]`: other `[B, N, out]`, gate
-    /// `[B, 1, out]`.
-    pub fn residual(&self, x: Tensor<3>, other: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
+    /// The end of a residual branch, `other + gates · y` for y `[B, N, out]` of x `[B, N, in]`: other `[B, N, out]`.
+    pub fn residual(&self, x: Tensor<3>, other: Tensor<3>, gates: Gates) -> Tensor<3> {
         let [batch, rows, width] = other.dims();
         let other = other.reshape([batch * rows, width]); // [B·N, out]
-        self.product(x, End::Residual { other, gates: gate.squeeze_dim(1) })
+        self.product(x, End::Residual { other, gates })
     }
 
     /// Gated by another layer, `silu(other) · y` for y `[B, N, out]` of x `[B, N, in]`: other `[B, N, out]`.
     pub fn gated(&self, x: Tensor<3>, other: Tensor<3>) -> Tensor<3> {
         let [batch, rows, width] = other.dims();
         self.product(x, End::Gated(other.reshape([batch * rows, width]))) // [B·N, out]
+    }
+
+    /// `silu(y)` for y `[M, out]` of x `[M, in]`, or `silu(other + y)`, other `[M, out]`.
+    pub fn activated(&self, x: Tensor<2>, other: Option<Tensor<2>>) -> Tensor<2> {
+        self.product(x, End::Silu(other))
     }
 
     fn product<const D: usize>(&self, x: Tensor<D>, end: End) -> Tensor<D> {

@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, module},
+    tensor::Tensor,
 };
 
 use crate::{
@@ -84,13 +84,6 @@ impl LayerNorm {
     pub fn parameters(&self) -> qk_norm_rope::Norm {
         qk_norm_rope::Norm { weight: self.weight.val(), bias: self.bias.val(), epsilon: self.epsilon }
     }
-}
-
-/// [`LayerNorm`] without weight and bias.
-pub fn layer_norm_plain<const D: usize>(x: Tensor<D>, epsilon: f64) -> Tensor<D> {
-    let width = x.dims()[D - 1];
-    let ones = Tensor::ones([width], &x.device());
-    module::layer_norm(x, ones, None, epsilon)
 }
 
 /// Normalises each of `groups` groups of channels over its channels and its area (PyTorch's GroupNorm).

@@ -19,7 +19,7 @@ impl Placement {
         Self { is_gpu: capacity.is_gpu, largest: capacity.largest() }
     }
 
-    /// Bytes of a tensor: a GPU multiplies by quantized matrices as they are stored, all else is in f32.
+    /// Bytes of a tensor: a GPU multiplies by codes and halves as they are stored, all else is in f32.
     pub fn bytes(self, shape: &[usize], format: Format) -> u64 {
         match *shape {
             [rows, cols] if self.is_gpu && QuantMatrix::takes(format) => QuantMatrix::bytes(rows, cols, format),
@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn what_is_too_large_to_bind_is_divided_by_rows() {
         // LLaMA-7B's feed-forward matrices, Gemma-2B's, and the widest of the 5B.
-        assert_eq!(pieces(&[11008, 4096], Format::F16, LEAST_BINDING), 2);
+        assert_eq!(pieces(&[11008, 4096], Format::F32, LEAST_BINDING), 2);
+        assert_eq!(pieces(&[11008, 4096], Format::F16, LEAST_BINDING), 1);
         assert_eq!(pieces(&[11008, 4096], Format::Q8B32, LEAST_BINDING), 1);
         assert_eq!(pieces(&[16384, 2048], Format::F32, LEAST_BINDING), 1);
         assert_eq!(pieces(&[18432, 1024], Format::F16, LEAST_BINDING), 1);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use flagdit::kernels::attention::{Tile, attention, launches, reference, tiled};
+use flagdit::kernels::attention::{Tile, add_attention, added, attention, launches, reference, tiled};
 use flagdit::nn::attention::{MASKED, causal_bias, mask_bias, merge_heads, split_heads};
 
 use super::{devices, distance, normal};
@@ -112,6 +112,58 @@ fn every_tile_agrees_with_the_reference() {
             }
         }
     }
+}
+
+/// Onto what queries saw elsewhere, by a gate for each head: every tile, in one launch.
+#[test]
+fn every_tile_adds_to_another_result() {
+    let (gpu, cpu) = (devices::software_gpu().0, Device::flex());
+    for (seed, shape) in (700..).step_by(10).zip([
+        [2, 4, 2, 70, 45, 12],
+        [1, 2, 1, 9, 130, 40],
+        [2, 1, 1, 37, 66, 72],
+        [3, 2, 2, 1, 1, 4],
+    ]) {
+        let [batch, heads, _, queries, keys, width] = shape;
+        let onto = |device: &Device| {
+            // As attention leaves it: tokens before heads.
+            let other = normal(seed + 4, [batch, queries, heads, width], device).swap_dims(1, 2);
+            (other, normal::<1>(seed + 5, [heads], device))
+        };
+        let expected = |bias: Option<Tensor<4>>| {
+            let (other, gates) = onto(&cpu);
+            other + run(reference, case(shape, seed, &cpu), bias) * gates.reshape([1, heads, 1, 1])
+        };
+        let masked = expected(Some(padding(batch, keys, &cpu)));
+        let bias = padding(batch, keys, &gpu);
+        for tile in Tile::ALL.into_iter().filter(|tile| tile.takes(width / 4)) {
+            let (Case { q, k, v, scale }, (other, gates)) = (case(shape, seed, &gpu), onto(&gpu));
+            let found = added(&other, &gates, [&q, &k, &v], scale, &bias, Some(tile)).expect("few enough keys");
+            let error = distance(found, masked.clone());
+            assert!(error < AVERAGE, "{shape:?} {tile:?}: {error}");
+        }
+        for (bias, expected) in [(Some(bias), masked.clone()), (None, expected(None))] {
+            let (Case { q, k, v, scale }, (other, gates)) = (case(shape, seed, &gpu), onto(&gpu));
+            let (has_bias, before) = (bias.is_some(), launches());
+            let error = distance(add_attention(other, gates, [q, k, v], scale, bias), expected);
+            assert!(launches() > before, "the shader was not launched");
+            assert!(error < AVERAGE, "{shape:?} as chosen, a bias: {has_bias}: {error}");
+        }
+    }
+}
+
+/// More keys than one launch walks along: put together first, then added.
+#[test]
+fn what_several_launches_make_is_added_too() {
+    let (shape, seed) = ([1, 2, 1, 5, 40_000, 8], 800);
+    let on = |device: &Device| {
+        let Case { q, k, v, scale } = case(shape, seed, device);
+        let bias = normal(seed + 9, [1, 1, 1, 40_000], device);
+        let other = normal(seed + 4, [1, 2, 5, 8], device);
+        add_attention(other, normal(seed + 5, [2], device), [q, k, v], scale, Some(bias))
+    };
+    let error = distance(on(&devices::software_gpu().0), on(&Device::flex()));
+    assert!(error < LONG_AVERAGE, "{error}");
 }
 
 /// More keys than a launch of any tile walks along.

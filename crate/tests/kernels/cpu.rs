@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, Tensor};
 use flagdit::kernels::attention::{self, add_attention, attention};
 use flagdit::kernels::cpu;
-use flagdit::kernels::linear::{End, dense_linear, dense_reference};
+use flagdit::kernels::linear::{End, Gates, dense_linear, dense_reference};
 use flagdit::kernels::qk_norm_rope::{self, Pairing, Rotation, qk_norm_rope};
 use flagdit::kernels::rms_norm_modulate::{self, Adaptation, rms_norm_modulate};
 use flagdit::nn::attention::{MASKED, causal_bias, merge_heads, split_heads};
@@ -62,8 +62,10 @@ fn every_end_of_a_product_agrees_with_the_reference() {
         let (input, w, b) = (x(seed, [m, k]), x(seed + 1, [n, k]), x(seed + 2, [n]));
         let other: Tensor<2> = x(seed + 3, [m, n]);
         let rows = (1..=m.min(4)).rev().find(|&batch| m.is_multiple_of(batch)).expect("one divides all");
-        let residual = End::Residual { other: other.clone(), gates: x(seed + 4, [rows, n]) };
-        for end in [End::Plain, residual, End::Gated(other * 4.0)] {
+        let residual =
+            End::Residual { other: other.clone(), gates: Gates { parts: x(seed + 4, [rows, 4, n]), which: 2 } };
+        let activated = [End::Silu(None), End::Silu(Some(other.clone() * 3.0))];
+        for end in [End::Plain, residual, End::Gated(other * 4.0)].into_iter().chain(activated) {
             for b in [None, Some(b.clone())] {
                 let found = cpu::linear::dense_linear(&input, &w, b.as_ref(), &end).expect("plain f32 on the CPU");
                 let expected = dense_reference(input.clone(), w.clone(), b, end.clone());
@@ -82,7 +84,8 @@ fn products_read_views() {
     let reversed = x(3, [70, 96]).flip([0, 1]);
     let other = x(4, [70, 40]).transpose().narrow(0, 9, 20); // [20, 70]
     for w in [by_columns, reversed] {
-        let gates = x(5, [70, 3]).transpose().narrow(0, 1, 1).expand([2, 70]);
+        let parts = x(5, [70, 3]).transpose().narrow(0, 1, 1).expand([2, 70]).unsqueeze_dim(1); // [2, 1, 70]
+        let gates = Gates { parts, which: 0 };
         for end in [End::Gated(other.clone()), End::Residual { other: other.clone(), gates }] {
             let found = cpu::linear::dense_linear(&input, &w, None, &end).expect("plain f32 on the CPU");
             let error = distance(found, dense_reference(input.clone(), w.clone(), None, end.clone()));

@@ -2,11 +2,12 @@
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use flagdit::kernels::linear::{
-    Arithmetic, End, QuantMatrix, Way, dense, dense_linear, dense_reference, launches, quant_linear, quantized,
+    Arithmetic, End, Gates, QuantMatrix, Way, dense, dense_linear, dense_reference, launches, quant_linear, quantized,
     reference,
 };
 use flagdit::quant::{Format, decode, encode};
 use flagdit::sampler::noise;
+use half::f16;
 
 use super::{devices, distance, normal};
 
@@ -36,12 +37,13 @@ const SHAPES: [[usize; 3]; 13] = [
     [1030, 1000, 45],
 ];
 
-const QUANTIZED: [Format; 3] = [Format::Q4B32, Format::Q4AB32, Format::Q8B32];
-
 /// Of what the device chooses for codes.
 fn of_codes() -> f64 {
     if devices::is_real() { PRODUCT_IN_HALF } else { PRODUCT }
 }
+
+/// What stays packed on a device.
+const PACKED: [Format; 4] = [Format::Q4B32, Format::Q4AB32, Format::Q8B32, Format::F16];
 
 struct Case {
     matrix: QuantMatrix,
@@ -52,21 +54,32 @@ struct Case {
 
 fn case([m, n, k]: [usize; 3], format: Format, seed: u64, device: &Device) -> Case {
     let weights = noise::normal(seed, 0, n * k);
-    let encoded = encode(&weights, n, k, format).expect("finite weights");
-    let dense = decode(&encoded, n, k, format).expect("what was just encoded");
+    let (matrix, dense) = packed(&weights, n, k, format, device);
     Case {
-        matrix: QuantMatrix::upload(&encoded, n, k, format, device).expect("a matrix"),
+        matrix,
         dense: Tensor::from_data(TensorData::new(dense, [n, k]), device),
         x: normal(seed + 1, [m, k], device),
         b: normal(seed + 2, [n], device),
     }
 }
 
+/// The matrix, and its values.
+fn packed(weights: &[f32], n: usize, k: usize, format: Format, device: &Device) -> (QuantMatrix, Vec<f32>) {
+    if format == Format::F16 {
+        let halves: Vec<f16> = weights.iter().map(|&weight| f16::from_f32(weight)).collect();
+        let matrix = QuantMatrix::upload_halves(&halves, n, k, device).expect("a matrix");
+        return (matrix, halves.iter().map(|half| half.to_f32()).collect());
+    }
+    let encoded = encode(weights, n, k, format).expect("finite weights");
+    let dense = decode(&encoded, n, k, format).expect("what was just encoded");
+    (QuantMatrix::upload(&encoded, n, k, format, device).expect("a matrix"), dense)
+}
+
 #[test]
 fn codes_mean_on_the_device_what_they_mean_in_the_file() {
     for device in [Device::flex(), devices::software_gpu().0] {
         for (seed, shape) in SHAPES.into_iter().enumerate() {
-            for format in QUANTIZED {
+            for format in PACKED {
                 let Case { matrix, dense, .. } = case(shape, format, seed as u64, &device);
                 let error = distance(matrix.dequantize(), dense);
                 assert!(error < DEQUANTIZED, "{shape:?} {format}: {error}");
@@ -79,7 +92,7 @@ fn codes_mean_on_the_device_what_they_mean_in_the_file() {
 fn the_shader_agrees_with_its_reference() {
     let device = devices::software_gpu().0;
     for (seed, shape) in SHAPES.into_iter().enumerate() {
-        for format in QUANTIZED {
+        for format in PACKED {
             let Case { matrix, dense, x, b } = case(shape, format, 100 + seed as u64, &device);
             let before = launches();
             let found = quant_linear(x.clone(), &matrix, Some(b.clone()), End::Plain);
@@ -100,10 +113,10 @@ fn the_shader_agrees_with_its_reference() {
 fn every_way_agrees_with_the_reference() {
     let device = devices::software_gpu().0;
     for (seed, shape) in [[2, 65, 33], [9, 20, 100], [70, 141, 64], [150, 140, 76]].into_iter().enumerate() {
-        for format in QUANTIZED {
+        for format in PACKED {
             let Case { matrix, x, b, .. } = case(shape, format, 200 + seed as u64, &device);
             let expected = reference(x.clone(), &matrix, Some(b.clone()), End::Plain);
-            for way in Way::all(true) {
+            for way in Way::all(format.is_quantized()) {
                 let found = quantized(x.clone(), &matrix, Some(b.clone()), End::Plain, Some(way));
                 let error = distance(found, expected.clone());
                 assert!(error < tolerance(way), "{shape:?} {format} {way:?}: {error}");
@@ -135,8 +148,9 @@ fn every_end_agrees_with_the_reference() {
         let seed = 300 + 10 * seed as u64;
         let Case { matrix, dense: w, x, b } = case([batch * rows, n, k], Format::Q4B32, seed, &device);
         let other: Tensor<2> = normal(seed + 3, [batch * rows, n], &device);
-        let gates = normal(seed + 4, [batch, n], &device);
-        for end in [End::Residual { other: other.clone(), gates }, End::Gated(other * 4.0)] {
+        let gates = Gates { parts: normal(seed + 4, [batch, 3, n], &device), which: seed as usize / 10 % 3 };
+        let residual = End::Residual { other: other.clone(), gates };
+        for end in [residual, End::Silu(None), End::Silu(Some(other.clone() * 3.0)), End::Gated(other * 4.0)] {
             let expected = reference(x.clone(), &matrix, Some(b.clone()), end.clone());
             let error = distance(quant_linear(x.clone(), &matrix, Some(b.clone()), end.clone()), expected.clone());
             assert!(error < PRODUCT, "{batch}x{rows} by {n}x{k}, {end:?}: {error}");
@@ -161,6 +175,24 @@ fn the_shader_reads_transposed_and_cut_inputs() {
 fn on_the_cpu_it_is_the_reference() {
     let Case { matrix, dense, x, .. } = case([9, 33, 70], Format::Q4B32, 5, &Device::flex());
     assert!(distance(quant_linear(x.clone(), &matrix, None, End::Plain), x.matmul(dense.transpose())) < PRODUCT);
+}
+
+/// Values that halves hold exactly, those without a leading 1 among them, and how they are laid out in words.
+#[test]
+fn halves_are_widened_exactly() {
+    for device in [Device::flex(), devices::software_gpu().0] {
+        for cols in [1, 2, 5, 8, 11] {
+            let values: Vec<f16> = (0..3 * cols).map(|i| f16::from_bits((i * 1987 + 513) as u16 & 0xbfff)).collect();
+            let matrix = QuantMatrix::upload_halves(&values, 3, cols, &device).expect("a matrix");
+            let expected: Vec<f32> = values.iter().map(|half| half.to_f32()).collect();
+            let found: Vec<f32> = matrix.dequantize().into_data().iter::<f32>().collect();
+            assert_eq!(found, expected, "{cols} columns");
+            let bytes = QuantMatrix::bytes(3, cols, Format::F16);
+            assert!((6 * cols as u64..=6 * (cols as u64 + 7)).contains(&bytes), "{bytes} bytes of {cols} columns");
+        }
+    }
+    let refusal = QuantMatrix::upload_halves(&[f16::ONE; 5], 2, 3, &Device::flex()).unwrap_err().to_string();
+    assert!(refusal.contains("5 values"), "{refusal}");
 }
 
 #[test]

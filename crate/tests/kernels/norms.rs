@@ -1,6 +1,10 @@
 //! Norms with what follows them.
 
 use burn::tensor::{Device, Tensor};
+use flagdit::kernels::layer_norm::{
+    layer_norm, layer_norm_modulate, layer_norm_modulate_reference, layer_norm_reference,
+};
+use flagdit::kernels::norm_modulate::launches;
 use flagdit::kernels::qk_norm_rope::{self, Pairing, Rotation, qk_norm_rope};
 use flagdit::kernels::rms_norm_modulate::{self, Adaptation, rms_norm_modulate};
 
@@ -83,9 +87,9 @@ fn tokens_are_normed_and_modulated_as_by_their_reference() {
                 });
                 modulate(tokens(seed, shape, device), norm, adaptation)
             };
-            let before = rms_norm_modulate::launches();
+            let before = launches();
             let found = on(rms_norm_modulate, &gpu);
-            assert!(rms_norm_modulate::launches() > before, "the shader was not launched");
+            assert!(launches() > before, "the shader was not launched");
             let error = distance(found, on(rms_norm_modulate::reference, &cpu));
             assert!(error < NORMED, "{shape:?}, weight {has_weight} plus {offset}, {parts:?}: {error}");
         }
@@ -93,6 +97,52 @@ fn tokens_are_normed_and_modulated_as_by_their_reference() {
 }
 
 type Modulate = fn(Tensor<3>, rms_norm_modulate::Norm, Option<Adaptation>) -> Tensor<3>;
+
+type Plain = fn(Tensor<3>, Tensor<1>, Tensor<1>, f64) -> Tensor<3>;
+type Modulated = fn(Tensor<3>, f64, Adaptation) -> Tensor<3>;
+/// What a layer norm is asked for, on a device.
+type Normalize<'a> = &'a dyn Fn(&Device, bool) -> Tensor<3>;
+
+#[test]
+fn layer_norms_agree_with_their_reference() {
+    let (gpu, cpu) = (devices::software_gpu().0, Device::flex());
+    for (seed, shape) in (400..).step_by(10).zip(SHAPES) {
+        let [batch, _, heads, width] = shape;
+        let dim = heads * width;
+        let plain = |device: &Device, is_reference: bool| {
+            let [weight, bias] = [1, 2].map(|number| normal(seed + number, [dim], device));
+            let norm: Plain = if is_reference { layer_norm_reference } else { layer_norm };
+            norm(tokens(seed, shape, device), weight, bias, 1e-5)
+        };
+        let modulated = |shift: Option<usize>| {
+            move |device: &Device, is_reference: bool| {
+                let parts = normal(seed + 3, [batch, 2, dim], device);
+                let norm: Modulated = if is_reference { layer_norm_modulate_reference } else { layer_norm_modulate };
+                norm(tokens(seed, shape, device), 1e-6, Adaptation { parts, scale: 1, shift })
+            }
+        };
+        let (scaled, shifted) = (modulated(None), modulated(Some(0)));
+        let cases: [(&str, Normalize<'_>); 3] = [("bias", &plain), ("scale", &scaled), ("scale and shift", &shifted)];
+        for (name, norm) in cases {
+            let before = launches();
+            let found = norm(&gpu, false);
+            assert!(launches() > before, "the shader was not launched");
+            let error = distance(found, norm(&cpu, true));
+            assert!(error < NORMED, "{shape:?}, {name}: {error}");
+        }
+    }
+}
+
+/// A vector a row, as the caption's mean is.
+#[test]
+fn layer_norms_take_rows_without_a_batch() {
+    let on = |device: &Device, norm: fn(Tensor<2>, Tensor<1>, Tensor<1>, f64) -> Tensor<2>| {
+        let [weight, bias] = [1, 2].map(|seed| normal(seed, [68], device));
+        norm(normal(3, [5, 68], device) + 3.0, weight, bias, 1e-5)
+    };
+    let expected = on(&Device::flex(), layer_norm_reference);
+    assert!(distance(on(&devices::software_gpu().0, layer_norm), expected) < NORMED);
+}
 
 /// A width that no vector of four divides.
 #[test]

@@ -37,9 +37,10 @@ pub fn launches() -> u64 {
 }
 
 /// The variant for heads of `vectors` vectors of four.
-fn shader(tile: Tile, vectors: usize, has_bias: bool) -> Shader {
+fn shader(tile: Tile, vectors: usize, [has_bias, has_other]: [bool; 2]) -> Shader {
     let threads = tile.threads();
-    let mut constants = vec![("VECTORS", vectors), ("HAS_BIAS", usize::from(has_bias))];
+    let [has_bias, has_other] = [has_bias, has_other].map(usize::from);
+    let mut constants = vec![("VECTORS", vectors), ("HAS_BIAS", has_bias), ("HAS_OTHER", has_other)];
     let source = match tile {
         Tile::Apart => {
             constants.push(("THREADS", threads));
@@ -60,13 +61,16 @@ pub fn takes(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>) -> bool {
     width.is_multiple_of(VECTOR) && width <= VECTOR * MAX_VECTORS && [q, k, v].into_iter().all(is_plain)
 }
 
+/// Whether there are a bias, and something to add to: a caption has a mask always, and comes second.
+const TERMS: [[bool; 2]; 3] = [[false, false], [true, false], [true, true]];
+
 /// Every variant with its name.
 pub fn sources() -> Vec<(String, String)> {
     let mut sources = Vec::new();
     for tile in Tile::ALL {
         for vectors in (1..=MAX_VECTORS).filter(|&vectors| tile.takes(vectors)) {
-            sources.extend([false, true].map(|has_bias| {
-                let shader = shader(tile, vectors, has_bias);
+            sources.extend(TERMS.map(|terms| {
+                let shader = shader(tile, vectors, terms);
                 (shader.name(), shader.text())
             }));
         }
@@ -78,6 +82,7 @@ pub fn sources() -> Vec<(String, String)> {
 #[derive(Clone, Copy)]
 struct Terms {
     has_bias: bool,
+    has_other: bool,
     scale: f32,
     tile: Tile,
 }
@@ -89,6 +94,8 @@ trait Attention: Backend {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
         terms: Terms,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
@@ -100,21 +107,29 @@ impl Attention for CubeBackend {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
         terms: Terms,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [q, k, v] = [q, k, v].map(in_vectors);
         let ([batch, heads, rows, width], [_, kv_heads, keys, _]) = (dims(&q), dims(&k));
         let [out, log_sums] = [width, 1].map(|width| empty(&q, &[batch, rows, heads, width]));
         let bias_strides = if terms.has_bias { strides(&bias) } else { [0; 4] };
-        let bias = if terms.has_bias { &bias } else { &nothing(&q)[0] };
+        let nothing = nothing(&q);
+        let bias = if terms.has_bias { &bias } else { &nothing[0] };
+        let (other, gates) = match terms.has_other {
+            true => (into_contiguous(other), into_contiguous(gates)),
+            false => (nothing[1].clone(), nothing[2].clone()),
+        };
         let numbers = [rows, keys, heads / kv_heads].map(|count| count as u64).into_iter();
         let numbers = numbers.chain([u64::from(terms.scale.to_bits())]);
         let strides = [&q, &k, &v].into_iter().flat_map(|x| strides(x).into_iter().take(3).map(|stride| stride / 4));
         let numbers = numbers.chain(strides).chain(bias_strides);
         let numbers = numbers.chain([heads, batch].map(|count| count as u64)).collect();
         let workgroups = workgroups(terms.tile, [batch, heads, rows]);
-        let shader = shader(terms.tile, width / VECTOR, terms.has_bias);
-        shader.launch(&q.client, workgroups, &[&q, &k, &v, bias, &out, &log_sums], numbers);
+        let shader = shader(terms.tile, width / VECTOR, [terms.has_bias, terms.has_other]);
+        let tensors = [&q, &k, &v, bias, &out, &log_sums, &other, &gates];
+        shader.launch(&q.client, workgroups, &tensors, numbers);
         (out, log_sums)
     }
 }
@@ -153,21 +168,48 @@ pub fn tiled(
     bias: Option<Tensor<4>>,
     tile: Option<Tile>,
 ) -> Tensor<4> {
-    let ([batch, heads, rows, width], keys) = (q.dims(), k.dims()[2]);
-    let tile = tile.unwrap_or_else(|| Tile::for_shape(batch * heads, rows, width / VECTOR, lanes(&q.device())));
-    let (terms, most) = (Terms { has_bias: bias.is_some(), scale: scale as f32, tile }, tile.max_keys());
+    let keys = k.dims()[2];
+    let tile = tile.unwrap_or_else(|| best_tile(&q));
+    let (terms, most) =
+        (Terms { has_bias: bias.is_some(), has_other: false, scale: scale as f32, tile }, tile.max_keys());
     let part = |from: usize| {
         let count = most.min(keys - from);
         let [k, v] = [&k, &v].map(|x| x.clone().narrow(2, from, count));
         let of_keys = |bias: Tensor<4>| if bias.dims()[3] == 1 { bias } else { bias.narrow(3, from, count) };
-        launch_once(q.clone(), k, v, bias.clone().map(of_keys), terms)
+        launch_once([q.clone(), k, v], bias.clone().map(of_keys), None, terms)
     };
     if keys <= most {
-        return launch_once(q, k, v, bias, terms).0.swap_dims(1, 2); // [B, H, N, d]
+        return launch_once([q, k, v], bias, None, terms).0.swap_dims(1, 2); // [B, H, N, d]
     }
     let rest = (most..keys).step_by(most);
     let (out, _) = rest.fold(part(0), |whole, from| together(whole, part(from)));
     out.swap_dims(1, 2) // [B, H, N, d]
+}
+
+/// `other + gates · attention` of what [`takes`] says in one launch, divided by `tile`, or as is best; none if there are more
+/// keys than one launch walks along.
+pub fn added(
+    other: &Tensor<4>,
+    gates: &Tensor<1>,
+    [q, k, v]: [&Tensor<4>; 3],
+    scale: f64,
+    bias: &Tensor<4>,
+    tile: Option<Tile>,
+) -> Option<Tensor<4>> {
+    let tile = tile.unwrap_or_else(|| best_tile(q));
+    if k.dims()[2] > tile.max_keys() {
+        return None;
+    }
+    let terms = Terms { has_bias: true, has_other: true, scale: scale as f32, tile };
+    // As the shader writes it: `[B, N, H, d]`.
+    let other = other.clone().swap_dims(1, 2);
+    let (out, _) = launch_once([q, k, v].map(Clone::clone), Some(bias.clone()), Some((other, gates.clone())), terms);
+    Some(out.swap_dims(1, 2)) // [B, H, N, d]
+}
+
+fn best_tile(q: &Tensor<4>) -> Tile {
+    let [batch, heads, rows, width] = q.dims();
+    Tile::for_shape(batch * heads, rows, width / VECTOR, lanes(&q.device()))
 }
 
 /// Of a subgroup.
@@ -181,12 +223,21 @@ fn lanes(device: &Device) -> u32 {
 /// `[B, N, H, d]` and `[B, N, H, 1]`.
 type Averages = (Tensor<4>, Tensor<4>);
 
-/// Averages over some keys, and the logarithms of the sums of their weights.
-fn launch_once(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<Tensor<4>>, terms: Terms) -> Averages {
+/// Averages over some keys, and the logarithms of the sums of their weights; or what they are added to, with them.
+fn launch_once(
+    [q, k, v]: [Tensor<4>; 3],
+    bias: Option<Tensor<4>>,
+    onto: Option<(Tensor<4>, Tensor<1>)>,
+    terms: Terms,
+) -> Averages {
+    let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
     // An extension takes no optional tensors.
-    let bias = bias.unwrap_or_else(|| q.clone());
-    let [q, k, v, bias] = [q, k, v, bias].map(Tensor::into_dispatch);
-    let (out, log_sums) = Dispatch::flash_attention(q, k, v, bias, terms);
+    let bias = bias.map_or_else(|| q.clone(), Tensor::into_dispatch);
+    let (other, gates) = match onto {
+        Some((other, gates)) => (other.into_dispatch(), gates.into_dispatch()),
+        None => (q.clone(), q.clone()),
+    };
+    let (out, log_sums) = Dispatch::flash_attention(q, k, v, bias, other, gates, terms);
     (Tensor::from_dispatch(out), Tensor::from_dispatch(log_sums))
 }
 

@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, activation::softmax};
 use super::{matmul, spread};
 
 #[cfg(feature = "gpu")]
-pub use gpu::{launches, sources, tiled};
+pub use gpu::{added, launches, sources, tiled};
 #[cfg(feature = "gpu")]
 pub use tile::Tile;
 
@@ -42,6 +42,14 @@ pub fn add_attention(
     scale: f64,
     bias: Option<Tensor<4>>,
 ) -> Tensor<4> {
+    #[cfg(feature = "gpu")]
+    if super::run_on(&q.device())
+        && gpu::takes(&q, &k, &v)
+        && let Some(bias) = &bias
+        && let Some(out) = gpu::added(&other, &gates, [&q, &k, &v], scale, bias, None)
+    {
+        return out;
+    }
     #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
     if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref(), Some((&other, &gates))) {
         return out;

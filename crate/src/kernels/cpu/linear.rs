@@ -72,8 +72,9 @@ struct Finish {
 
 enum FinishEnd {
     Plain,
-    Residual { other: Array<2>, gates: Array<2>, rows_a_gate: usize },
+    Residual { other: Array<2>, gates: Array<3>, rows_a_gate: usize },
     Gated(Array<2>),
+    Silu(Option<Array<2>>),
 }
 
 impl Finish {
@@ -83,10 +84,11 @@ impl Finish {
             End::Plain => FinishEnd::Plain,
             End::Residual { other, gates } => FinishEnd::Residual {
                 other: Array::of(other)?.whole(),
-                rows_a_gate: rows / gates.dims()[0],
-                gates: Array::of(gates)?.whole(),
+                rows_a_gate: rows / gates.parts.dims()[0],
+                gates: Array::of(&gates.vectors())?.whole(),
             },
             End::Gated(other) => FinishEnd::Gated(Array::of(other)?.whole()),
+            End::Silu(other) => FinishEnd::Silu(Array::of_optional(other.as_ref())?.map(Array::whole)),
         };
         Some(Self { b, end })
     }
@@ -103,6 +105,12 @@ impl Finish {
                 residual(z, &other.values()[row * z.len()..][..z.len()], gates);
             }
             FinishEnd::Gated(other) => gated(z, &other.values()[row * z.len()..][..z.len()]),
+            FinishEnd::Silu(other) => {
+                if let Some(other) = other {
+                    add(z, &other.values()[row * z.len()..][..z.len()]);
+                }
+                activated(z);
+            }
         }
     }
 }
@@ -119,6 +127,14 @@ vectorized! {
     fn residual(z: &mut [f32], other: &[f32], gates: &[f32]) {
         for ((z, other), gate) in z.iter_mut().zip(other).zip(gates) {
             *z = other + gate * *z;
+        }
+    }
+}
+
+vectorized! {
+    fn activated(z: &mut [f32]) {
+        for z in z {
+            *z = silu(*z);
         }
     }
 }

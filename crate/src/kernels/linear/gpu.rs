@@ -12,7 +12,7 @@ use cubecl::ir::{ElemType, FloatKind};
 
 use super::{
     super::shader::{Shader, Source, empty, nothing},
-    Arithmetic, End, QuantMatrix, Way,
+    Arithmetic, End, Gates, QuantMatrix, Way,
     tile::Hardware,
 };
 
@@ -28,6 +28,7 @@ const TILED_TEXT: &str = concat!(
 static TILED: Source = Source::new("linear_tiled.wgsl", TILED_TEXT).after("alias Element = f32;\n");
 static TILED_IN_HALF: Source =
     Source::new("linear_tiled.wgsl", TILED_TEXT).after("enable f16;\nalias Element = f16;\n");
+#[cfg(not(target_family = "wasm"))]
 static IN_INT8: Source = Source::new(
     "linear_int8.wgsl",
     concat!(
@@ -41,13 +42,16 @@ const DEPTH: usize = 4;
 const PLAIN: usize = 0;
 const RESIDUAL: usize = 1;
 const GATED: usize = 2;
+const SILU: usize = 3;
+const SILU_OF_SUM: usize = 4;
+const ENDS: [usize; 5] = [PLAIN, RESIDUAL, GATED, SILU, SILU_OF_SUM];
 /// x is read by vectors of so many features.
 const VECTOR: usize = 4;
 
 /// How W is stored.
 #[derive(Clone, Copy, Debug)]
 struct Weights {
-    /// Bits of a code, or of a f32.
+    /// Bits of a code, or of a float.
     bits: usize,
     /// Whether blocks have minima.
     has_min: bool,
@@ -55,21 +59,30 @@ struct Weights {
 
 impl Weights {
     const DENSE: Self = Self { bits: 32, has_min: false };
-    const ALL: [Self; 4] = [
+    const HALF: Self = Self { bits: 16, has_min: false };
+    const ALL: [Self; 5] = [
         Self { bits: 4, has_min: false },
         Self { bits: 4, has_min: true },
         Self { bits: 8, has_min: false },
+        Self::HALF,
         Self::DENSE,
     ];
 
     fn is_quantized(self) -> bool {
-        self.bits < Self::DENSE.bits
+        self.bits < Self::HALF.bits
     }
 }
 
 /// How often the shaders were launched in this process.
 pub fn launches() -> u64 {
-    [&IN_REGISTERS, &TILED, &TILED_IN_HALF, &IN_INT8].iter().map(|source| source.launches()).sum()
+    let sources = [
+        &IN_REGISTERS,
+        &TILED,
+        &TILED_IN_HALF,
+        #[cfg(not(target_family = "wasm"))]
+        &IN_INT8,
+    ];
+    sources.iter().map(|source| source.launches()).sum()
 }
 
 fn shader(weights: Weights, has_bias: bool, end: usize, Way { tile, arithmetic }: Way) -> Shader {
@@ -79,6 +92,7 @@ fn shader(weights: Weights, has_bias: bool, end: usize, Way { tile, arithmetic }
         Arithmetic::Full if !tile.is_shared() => (&IN_REGISTERS, vec![("MATS_M", mats_m), ("MATS_N", mats_n)]),
         Arithmetic::Full => (&TILED, vec![("MATS", mats_m), ("DEPTH", DEPTH), ("HALF", 0)]),
         Arithmetic::Half => (&TILED_IN_HALF, vec![("MATS", mats_m), ("DEPTH", DEPTH), ("HALF", 1)]),
+        #[cfg(not(target_family = "wasm"))]
         Arithmetic::Int8 => (&IN_INT8, Vec::new()),
     };
     let mut constants = vec![
@@ -98,7 +112,7 @@ pub fn sources(is_half: bool) -> Vec<(String, String)> {
     let mut sources = Vec::new();
     for weights in Weights::ALL {
         for way in Way::all(weights.is_quantized()).filter(|way| (way.arithmetic == Arithmetic::Half) == is_half) {
-            for end in [PLAIN, RESIDUAL, GATED] {
+            for end in ENDS {
                 sources.extend([false, true].map(|has_bias| {
                     let shader = shader(weights, has_bias, end, way);
                     (shader.name(), shader.text())
@@ -109,14 +123,25 @@ pub fn sources(is_half: bool) -> Vec<(String, String)> {
     sources
 }
 
+/// Where a row of y finds its gates.
+#[derive(Clone, Copy)]
+struct GatesAt {
+    /// Rows of x that one row of the batch has.
+    rows: usize,
+    /// From one row's gates to the next one's.
+    stride: usize,
+    /// The first one's.
+    first: usize,
+}
+
 /// What a launch must know beside the tensors.
 #[derive(Clone, Copy)]
 struct Terms {
     weights: Weights,
     has_bias: bool,
     end: usize,
-    /// Rows of x that one row of gates is for.
-    rows_a_gate: usize,
+    has_other: bool,
+    gates: GatesAt,
     /// Nothing: the best one.
     way: Option<Way>,
 }
@@ -175,7 +200,8 @@ fn launch(x: CubeTensor, w: CubeTensor, scales: CubeTensor, after: [CubeTensor; 
     let [x, w] = [x, w].map(into_contiguous);
     let ([m, k], n) = ([x.meta.shape()[0], x.meta.shape()[1]], w.meta.shape()[0]);
     let y = empty(&x, &[m, n]);
-    let numbers = [m, n, k, terms.rows_a_gate].map(|count| count as u64).to_vec();
+    let GatesAt { rows, stride, first } = terms.gates;
+    let numbers = [m, n, k, rows, stride, first].map(|count| count as u64).to_vec();
     let way = terms.way.unwrap_or_else(|| Way::for_shape(m, n, terms.weights.is_quantized(), hardware(&x)));
     let shader = shader(terms.weights, terms.has_bias, terms.end, way);
     let nothing = nothing(&x);
@@ -186,7 +212,7 @@ fn launch(x: CubeTensor, w: CubeTensor, scales: CubeTensor, after: [CubeTensor; 
     let [b, other, gates] = after;
     let scales = bound(terms.weights.is_quantized(), scales, 0);
     let b = bound(terms.has_bias, b, 1);
-    let other = bound(terms.end != PLAIN, other, 2);
+    let other = bound(terms.has_other, other, 2);
     let gates = bound(terms.end == RESIDUAL, gates, 3);
     shader.launch(&x.client, way.tile.workgroups(m, n), &[&x, &w, &scales, &b, &other, &gates, &y], numbers);
     y
@@ -202,8 +228,9 @@ fn hardware(x: &CubeTensor) -> Hardware {
 pub fn quantized(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: End, way: Option<Way>) -> Tensor<2> {
     let weights = Weights { bits: w.code_bits(), has_min: w.has_min() };
     let (terms, [b, other, gates]) = terms(&x, weights, b, end, way);
-    let [codes, scales] = [w.codes.clone().into_dispatch(), w.scales.clone().into_dispatch()];
-    let x = by_vectors(x).into_dispatch();
+    let (codes, x) = (w.codes.clone().into_dispatch(), by_vectors(x).into_dispatch());
+    // Halves have none.
+    let scales = w.scales.clone().map_or_else(|| x.clone(), Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::quant_linear(x, codes, scales, b, other, gates, terms))
 }
 
@@ -227,11 +254,18 @@ fn terms(
         End::Plain => (PLAIN, None, None),
         End::Residual { other, gates } => (RESIDUAL, Some(other), Some(gates)),
         End::Gated(other) => (GATED, Some(other), None),
+        End::Silu(None) => (SILU, None, None),
+        End::Silu(Some(other)) => (SILU_OF_SUM, Some(other), None),
     };
-    let rows_a_gate = gates.as_ref().map_or(1, |gates| x.dims()[0] / gates.dims()[0]);
-    let or_x = |tensor: Option<Tensor<2>>| tensor.unwrap_or_else(|| x.clone()).into_dispatch();
-    let b = b.map_or_else(|| x.clone().into_dispatch(), Tensor::into_dispatch);
-    (Terms { weights, has_bias, end, rows_a_gate, way }, [b, or_x(other), or_x(gates)])
+    let or_x = |tensor: Option<DispatchTensor>| tensor.unwrap_or_else(|| x.clone().into_dispatch());
+    let (at, gates) = gates.map_or((GatesAt { rows: 1, stride: 0, first: 0 }, None), |Gates { parts, which }| {
+        let [batch, count, width] = parts.dims();
+        let at = GatesAt { rows: x.dims()[0] / batch, stride: count * width, first: which * width };
+        (at, Some(parts.into_dispatch()))
+    });
+    let terms = Terms { weights, has_bias, end, has_other: other.is_some(), gates: at, way };
+    let (b, other) = (b.map(Tensor::into_dispatch), other.map(Tensor::into_dispatch));
+    (terms, [or_x(b), or_x(other), or_x(gates)])
 }
 
 /// `[M, K]` with K rounded up to whole vectors by zeros, which add nothing to a product.

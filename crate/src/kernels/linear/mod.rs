@@ -29,11 +29,29 @@ pub enum End {
     Residual {
         /// What the branch began with, `[M, N]`.
         other: Tensor<2>,
-        /// For equally many rows each, `[B, N]`.
-        gates: Tensor<2>,
+        /// What the branch is multiplied with.
+        gates: Gates,
     },
     /// `silu(other) · z`, other `[M, N]`: the gate of a feed-forward layer.
     Gated(Tensor<2>),
+    /// `silu(z)`, or `silu(other + z)`, other `[M, N]`: what conditions a network.
+    Silu(Option<Tensor<2>>),
+}
+
+/// A gate for every column, in each row of a batch: of the vectors that a conditioning vector sets.
+#[derive(Clone, Debug)]
+pub struct Gates {
+    /// `[B, P, N]`
+    pub parts: Tensor<3>,
+    /// Which of the P vectors they are.
+    pub which: usize,
+}
+
+impl Gates {
+    /// They alone, `[B, 1, N]`.
+    pub fn vectors(&self) -> Tensor<3> {
+        self.parts.clone().narrow(1, self.which, 1) // [B, 1, N]
+    }
 }
 
 impl End {
@@ -52,11 +70,13 @@ impl End {
         match self {
             Self::Plain => z,
             Self::Residual { other, gates } => {
-                let ([rows, columns], [batch, _]) = (z.dims(), gates.dims());
+                let ([rows, columns], [batch, ..]) = (z.dims(), gates.parts.dims());
                 let z = z.reshape([batch, rows / batch, columns]); // [B, M / B, N]
-                other + (gates.unsqueeze_dim::<3>(1) * z).reshape([rows, columns]) // [M, N]
+                other + (gates.vectors() * z).reshape([rows, columns]) // [M, N]
             }
             Self::Gated(other) => silu(other) * z,
+            Self::Silu(None) => silu(z),
+            Self::Silu(Some(other)) => silu(other + z),
         }
     }
 }

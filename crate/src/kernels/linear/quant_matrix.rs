@@ -1,23 +1,28 @@
-//! A matrix whose codes stay as they are stored.
+//! A matrix that stays as it is stored: codes in blocks, or halves.
 
 use burn::{
     module::Module,
     tensor::{Device, Int, Tensor, TensorData},
 };
 
+use half::f16;
+
 use crate::{
-    error::Result,
+    error::{Error, Result},
     quant::{BLOCK, Encoded, Format, Layout},
 };
 
-/// A quantized matrix on a device.
+/// Halves a vector of four words, which rows begin with.
+const HALVES: usize = 8;
+
+/// A matrix on a device that takes no more bytes there than in its file, scales aside.
 #[derive(Module, Debug)]
 pub struct QuantMatrix {
-    /// `[rows, words a row]`, as [`Layout`] counts them; the bits are unsigned.
+    /// `[rows, words a row]`, as [`Layout`] counts them, or two halves a word; the bits are unsigned.
     pub(super) codes: Tensor<2, Int>,
     /// `[rows, blocks a row]`, then as many minima where the format has them; as f32: an eighth of the bytes of 4-bit codes,
-    /// and no f16 in shaders.
-    pub(super) scales: Tensor<2>,
+    /// and no f16 in shaders. Halves have none.
+    pub(super) scales: Option<Tensor<2>>,
     #[module(skip)]
     format: Format,
     /// Input features, without padding.
@@ -26,13 +31,16 @@ pub struct QuantMatrix {
 }
 
 impl QuantMatrix {
-    /// Whether matrices of this format can stay quantized.
+    /// Whether matrices of this format can stay as they are stored.
     pub fn takes(format: Format) -> bool {
-        format.is_quantized()
+        format.is_quantized() || format == Format::F16
     }
 
     /// Bytes that `[rows, cols]` take on the device; 0 if the format is not taken.
     pub fn bytes(rows: usize, cols: usize, format: Format) -> u64 {
+        if format == Format::F16 {
+            return (rows as u64).saturating_mul(half_words(cols) as u64).saturating_mul(size_of::<u32>() as u64);
+        }
         let words = |layout: Layout| (layout.words() + numbers(format) * layout.scales()) * size_of::<u32>();
         Layout::new(rows, cols, format).ok().filter(|_| Self::takes(format)).map_or(0, words) as u64
     }
@@ -53,7 +61,7 @@ impl QuantMatrix {
         }
         Ok(Self {
             codes: Tensor::from_data(TensorData::new(codes, [rows, layout.words_per_row]), device),
-            scales: Tensor::from_data(TensorData::new(scales, [rows, per_row * numbers(format)]), device),
+            scales: Some(Tensor::from_data(TensorData::new(scales, [rows, per_row * numbers(format)]), device)),
             format,
             cols,
         })
@@ -62,8 +70,33 @@ impl QuantMatrix {
     /// The rows of these one below the other; they are of one width and format, and at least one.
     pub fn put_together(matrices: Vec<Self>) -> Self {
         let (format, cols) = (matrices[0].format, matrices[0].cols);
-        let (codes, scales) = matrices.into_iter().map(|matrix| (matrix.codes, matrix.scales)).unzip();
-        Self { codes: Tensor::cat(codes, 0), scales: Tensor::cat(scales, 0), format, cols }
+        let (codes, scales): (Vec<_>, Vec<_>) =
+            matrices.into_iter().map(|matrix| (matrix.codes, matrix.scales)).unzip();
+        let scales: Option<Vec<_>> = scales.into_iter().collect();
+        Self { codes: Tensor::cat(codes, 0), scales: scales.map(|scales| Tensor::cat(scales, 0)), format, cols }
+    }
+
+    /// Moves `[rows, cols]`, row after row, to the device as halves.
+    ///
+    /// # Errors
+    /// `bad-model` if there are not as many values as that, or none.
+    pub fn upload_halves(values: &[f16], rows: usize, cols: usize, device: &Device) -> Result<Self> {
+        if values.is_empty() || rows.checked_mul(cols) != Some(values.len()) {
+            let (expected, found) = (format!("the values of [{rows}, {cols}]"), format!("{} values", values.len()));
+            return Err(Error::bad_model("matrix").expected(expected).found(found));
+        }
+        let word = |pair: &[f16]| {
+            let [low, high] = [0, 1].map(|i| pair.get(i).map_or(0, |half| u32::from(half.to_bits())));
+            (low | high << 16).cast_signed()
+        };
+        let words = half_words(cols);
+        let mut codes = Vec::with_capacity(rows * words);
+        for (row, values) in values.chunks(cols).enumerate() {
+            codes.extend(values.chunks(2).map(word));
+            codes.resize((row + 1) * words, 0);
+        }
+        let codes = Tensor::from_data(TensorData::new(codes, [rows, words]), device);
+        Ok(Self { codes, scales: None, format: Format::F16, cols })
     }
 
     /// `[rows, cols]`, W's.
@@ -71,9 +104,13 @@ impl QuantMatrix {
         [self.codes.dims()[0], self.cols]
     }
 
-    /// Bits of a code.
+    /// Bits of a code, or of a half.
     pub(super) fn code_bits(&self) -> usize {
-        if self.format == Format::Q8B32 { 8 } else { 4 }
+        match self.format {
+            Format::F16 => 16,
+            Format::Q8B32 => 8,
+            _ => 4,
+        }
     }
 
     /// Whether blocks have minima.
@@ -83,6 +120,7 @@ impl QuantMatrix {
 
     /// The matrix in f32, `[rows, cols]`, by plain tensor operations.
     pub fn dequantize(&self) -> Tensor<2> {
+        let Some(scales) = &self.scales else { return self.widened() };
         let [rows, words] = self.codes.dims();
         let bits = self.code_bits();
         let (codes_per_word, padded) = (32 / bits, words * 32 / bits);
@@ -101,11 +139,37 @@ impl QuantMatrix {
         let levels = Tensor::cat((0..codes_per_word).map(level).collect(), 2); // [rows, words, codes a word]
         let levels = levels.reshape([rows, padded / BLOCK, BLOCK]); // [rows, blocks, 32]
         let blocks = padded / BLOCK;
-        let numbers = |first| self.scales.clone().narrow(1, first, blocks).unsqueeze_dim::<3>(2); // [rows, blocks, 1]
+        let numbers = |first| scales.clone().narrow(1, first, blocks).unsqueeze_dim::<3>(2); // [rows, blocks, 1]
         let values = levels * numbers(0);
         let values = if self.has_min() { values + numbers(blocks) } else { values };
         values.reshape([rows, padded]).narrow(1, 0, self.cols) // [rows, cols]
     }
+
+    /// Halves in f32.
+    fn widened(&self) -> Tensor<2> {
+        let device = self.codes.device();
+        #[cfg(feature = "gpu")]
+        if super::super::run_on(&device) {
+            // The product with ones along the diagonal, whose every sum has one term: exact, and nothing new to compile.
+            let mut ones = vec![0f32; self.cols * self.cols];
+            ones.iter_mut().step_by(self.cols + 1).for_each(|one| *one = 1.0);
+            let ones = Tensor::from_data(TensorData::new(ones, [self.cols, self.cols]), &device);
+            return super::quant_linear(ones, self, None, super::End::Plain).transpose(); // [rows, cols]
+        }
+        let [rows, words] = self.codes.dims();
+        let halves = |word: i32| {
+            let bits = word.cast_unsigned();
+            [bits as u16, (bits >> 16) as u16].map(|bits| f16::from_bits(bits).to_f32())
+        };
+        let values: Vec<f32> = self.codes.to_data().iter::<i32>().flat_map(halves).collect();
+        let values = Tensor::<2>::from_data(TensorData::new(values, [rows, 2 * words]), &device);
+        values.narrow(1, 0, self.cols) // [rows, cols]
+    }
+}
+
+/// Words of a row of halves: whole vectors of four.
+fn half_words(cols: usize) -> usize {
+    cols.div_ceil(HALVES).saturating_mul(HALVES / 2)
 }
 
 /// Numbers a block: its scale, and the minimum where the format has one.

@@ -39,8 +39,20 @@ pub enum Arithmetic {
     /// f16, summed up in it over 16 features and in f32 from there on. The error is about 7·10⁻⁴ of the result.
     Half,
     /// 8-bit integers, summed up exactly over a block of 32 features and in f32 from there on: codes of W as they are, and x
-    /// by blocks with a scale each. The error is that of x, about 5·10⁻³ of the result.
+    /// by blocks with a scale each. The error is that of x, about 5·10⁻³ of the result. Nothing chooses it, so browsers need
+    /// not download its shader.
+    #[cfg(not(target_family = "wasm"))]
     Int8,
+}
+
+impl Arithmetic {
+    /// All of them.
+    const ALL: &[Self] = &[
+        Self::Full,
+        Self::Half,
+        #[cfg(not(target_family = "wasm"))]
+        Self::Int8,
+    ];
 }
 
 /// How a product is made.
@@ -112,15 +124,16 @@ impl Tile {
 impl Way {
     /// All of them for W quantized or not.
     pub fn all(is_quantized: bool) -> impl Iterator<Item = Self> {
-        let ways =
-            |tile| [Arithmetic::Full, Arithmetic::Half, Arithmetic::Int8].map(|arithmetic| Self { tile, arithmetic });
+        let ways = |tile| Arithmetic::ALL.iter().map(move |&arithmetic| Self { tile, arithmetic });
         Tile::ALL.into_iter().flat_map(ways).filter(move |way| way.is_there(is_quantized))
     }
 
+    #[cfg_attr(target_family = "wasm", expect(unused_variables, reason = "only 8-bit integers ask for codes"))]
     fn is_there(self, is_quantized: bool) -> bool {
         match self.arithmetic {
             Arithmetic::Full => true,
             Arithmetic::Half => self.tile.is_shared(),
+            #[cfg(not(target_family = "wasm"))]
             Arithmetic::Int8 => is_quantized && matches!(self.tile, Tile::Large | Tile::Square),
         }
     }

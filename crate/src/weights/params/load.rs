@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     kernels::{self, QuantMatrix},
     progress::pause,
-    quant::{Encoded, Format},
+    quant::Format,
     weights::{
         Placement, RawData, RawTensor, Reader,
         expand::{Expanded, Expander, Order, expand},
@@ -58,14 +58,15 @@ impl Params {
                 continue;
             }
             let raw = reader.raw_rows(name, rows.clone()).await?;
-            match &raw.data {
-                RawData::Quantized(encoded) if on_gpu && QuantMatrix::takes(raw.format) => {
-                    params.append(&name[prefix..], Piece::Quantized(uploaded(name, &raw, encoded, params.device())?));
+            let stored = if on_gpu { as_stored(name, &raw, params.device())? } else { None };
+            match stored {
+                Some(piece) => {
+                    params.append(&name[prefix..], piece);
                     moved(reader.bytes_of_rows(name, rows.len()));
                 }
                 // The CPU's product reads a matrix by columns.
-                _ if raw.shape.len() == 2 && !on_gpu => expander.give(name, raw, Order::Columns),
-                _ => expander.give(name, raw, Order::Rows),
+                None if raw.shape.len() == 2 && !on_gpu => expander.give(name, raw, Order::Columns),
+                None => expander.give(name, raw, Order::Rows),
             }
             pause().await;
             send(params.device())?;
@@ -117,11 +118,9 @@ async fn put_together(
     for rows in parts {
         let bytes = reader.bytes_of_rows(name, rows.len());
         let raw = reader.raw_rows(name, rows).await?;
-        arrived.push(match &raw.data {
-            RawData::Quantized(encoded) if QuantMatrix::takes(raw.format) => {
-                Piece::Quantized(uploaded(name, &raw, encoded, device)?)
-            }
-            _ => {
+        arrived.push(match as_stored(name, &raw, device)? {
+            Some(piece) => piece,
+            None => {
                 let Expanded { shape, values, .. } = expand(name.to_owned(), raw, Order::Rows)?;
                 let length = values.len();
                 Piece::Dense(shape, Tensor::from_data(TensorData::new(values, [length]), device))
@@ -140,9 +139,15 @@ fn send(device: &burn::tensor::Device) -> Result<()> {
     device.flush().map_err(|error| Error::device_lost("parameters on their way", error))
 }
 
-/// The matrix `name`, or rows of it, codes as they are, on the device.
-fn uploaded(name: &str, raw: &RawTensor, encoded: &Encoded, device: &burn::tensor::Device) -> Result<QuantMatrix> {
-    let cols = raw.shape.iter().skip(1).product();
-    QuantMatrix::upload(encoded, raw.shape[0], cols, raw.format, device)
-        .map_err(|error| Error::bad_model(format!("tensor {name}")).found(error.to_string()))
+/// The matrix `name`, or rows of it, on a GPU in the bytes that it is stored in, if it can stay so there.
+fn as_stored(name: &str, raw: &RawTensor, device: &burn::tensor::Device) -> Result<Option<Piece>> {
+    let matrix = match (&raw.data, &raw.shape[..]) {
+        (RawData::Quantized(encoded), [rows, cols @ ..]) if QuantMatrix::takes(raw.format) => {
+            QuantMatrix::upload(encoded, *rows, cols.iter().product(), raw.format, device)
+        }
+        (RawData::F16(values), &[rows, cols]) => QuantMatrix::upload_halves(values, rows, cols, device),
+        _ => return Ok(None),
+    };
+    let of_tensor = |error: Error| Error::bad_model(format!("tensor {name}")).found(error.to_string());
+    matrix.map(|matrix| Some(Piece::Quantized(matrix))).map_err(of_tensor)
 }
