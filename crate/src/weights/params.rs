@@ -81,7 +81,7 @@ impl Loaded {
 pub enum Weight {
     /// `[out, in]`, as PyTorch and the shards have it.
     Dense(Param<Tensor<2>>),
-    /// The same, as codes. Cannot be trained.
+    /// The same, as codes or halves. Cannot be trained.
     Quantized(QuantMatrix),
 }
 
