@@ -2,11 +2,17 @@
 //! a model is opened on a GPU only after it was asked.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use half::f16;
 use serde::Serialize;
+
+mod numbers;
+
+use numbers::{distance, numbers, poison, tensor};
 
 use super::{
     attention,
     conv2d::{self, Window},
+    layer_norm,
     linear::{End, Gates, QuantMatrix, dense_linear, dense_reference, quant_linear, reference},
     qk_norm_rope::{self, Pairing, Rotation},
     rms_norm_modulate::{self, Adaptation},
@@ -106,7 +112,7 @@ async fn compare_shapes(device: &Device, shapes: &Shapes) -> Result<Vec<Comparis
         comparisons.extend(compare_products(device, shape, seed).await?);
     }
     for (seed, &shape) in (100..).zip(shapes.heads) {
-        comparisons.push(compare_attention(device, shape, seed).await?);
+        comparisons.extend(compare_attention(device, shape, seed).await?);
     }
     for (seed, &shape) in (200..).zip(shapes.tokens) {
         comparisons.extend(compare_norms(device, shape, seed).await?);
@@ -122,16 +128,12 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
     let x = TensorData::new(numbers(2 * seed, m * k), [m, k]);
     let w = numbers(2 * seed + 1, n * k);
     let b = |device: &Device| tensor::<1>(1000 + seed, [n], device);
-    for format in Format::ALL.into_iter().filter(|format| format.is_quantized()) {
-        let encoded = encode(&w, n, k, format)?;
+    for format in Format::ALL.into_iter().filter(|format| QuantMatrix::takes(*format)) {
         let product = |device: &Device, multiply: MultiplyQuantized| -> Result<Tensor<2>> {
-            let matrix = QuantMatrix::upload(&encoded, n, k, format, device)?;
-            Ok(multiply(
-                Tensor::from_data(x.clone(), device),
-                &matrix,
-                Some(b(device)),
-                End::Gated(tensor(2000 + seed, [m, n], device)),
-            ))
+            let matrix = matrix(&w, n, k, format, device)?;
+            let other = tensor(2000 + seed, [m, n], device);
+            let end = if format.is_quantized() { End::Gated(other) } else { End::Silu(Some(other)) };
+            Ok(multiply(Tensor::from_data(x.clone(), device), &matrix, Some(b(device)), end))
         };
         let expected = product(&Device::flex(), reference)?;
         poison([m, n], device);
@@ -152,7 +154,17 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
     Ok(comparisons)
 }
 
-async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64) -> Result<Comparison> {
+/// Of these values, as they are stored.
+fn matrix(values: &[f32], rows: usize, cols: usize, format: Format, device: &Device) -> Result<QuantMatrix> {
+    if format == Format::F16 {
+        let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+        return QuantMatrix::upload_halves(&halves, rows, cols, device);
+    }
+    QuantMatrix::upload(&encode(values, rows, cols, format)?, rows, cols, format, device)
+}
+
+/// Alone, and with a bias also added to another result.
+async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64) -> Result<Vec<Comparison>> {
     let [heads, kv_heads, queries, keys, width] = shape;
     let attend = |device: &Device, attend: Attend| {
         let [k, v] = [1, 2].map(|number| tensor(4 * seed + number, [2, kv_heads, keys, width], device));
@@ -164,7 +176,20 @@ async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64)
     let error = distance(attend(device, attention::attention), expected).await?;
     let bias = if has_bias { " with a bias" } else { "" };
     let name = format!("attention of {heads}x{queries} queries to {kv_heads}x{keys} keys of width {width}{bias}");
-    Ok(Comparison::new(name, error))
+    let alone = Comparison::new(name, error);
+    if !has_bias {
+        return Ok(vec![alone]);
+    }
+    let added = |device: &Device| {
+        let [k, v] = [1, 2].map(|number| tensor(4 * seed + number, [2, kv_heads, keys, width], device));
+        let (q, bias) = (tensor(4 * seed, [2, heads, queries, width], device), tensor(5, [2, 1, 1, keys], device));
+        let other = tensor(4 * seed + 3, [2, queries, heads, width], device).swap_dims(1, 2);
+        attention::add_attention(other, tensor(6, [heads], device), [q, k, v], 0.5, Some(bias))
+    };
+    let expected = added(&Device::flex());
+    poison([2, queries, heads, width], device);
+    let error = distance(added(device), expected).await?;
+    Ok(vec![alone, Comparison::new(format!("attention of {heads}x{queries} queries, added to another"), error)])
 }
 
 async fn compare_convolutions(device: &Device, (shape, window): Area, seed: u64) -> Result<Comparison> {
@@ -211,12 +236,23 @@ async fn compare_norms(device: &Device, [tokens, heads, width]: [usize; 3], seed
     let expected = modulated(&Device::flex(), rms_norm_modulate::reference);
     poison([2, tokens, dim], device);
     let error = distance(modulated(device, rms_norm_modulate::rms_norm_modulate), expected).await?;
-    Ok(vec![rope, Comparison::new(format!("norm and modulation of {tokens} tokens of {dim}"), error)])
+    let modulation = Comparison::new(format!("norm and modulation of {tokens} tokens of {dim}"), error);
+
+    let normed = |device: &Device, norm: LayerNorm| {
+        let [weight, bias] = [6, 7].map(|number| tensor(of(number), [dim], device));
+        norm(tensor(of(0), [2, tokens, dim], device), weight, bias, 1e-5)
+    };
+    let expected = normed(&Device::flex(), layer_norm::layer_norm_reference);
+    poison([2, tokens, dim], device);
+    let error = distance(normed(device, layer_norm::layer_norm), expected).await?;
+    Ok(vec![rope, modulation, Comparison::new(format!("layer norm of {tokens} tokens of {dim}"), error)])
 }
 
 /// Likewise.
 type Turn = fn(Tensor<3>, usize, Option<qk_norm_rope::Norm>, &Rotation) -> Tensor<4>;
 type Modulate = fn(Tensor<3>, rms_norm_modulate::Norm, Option<Adaptation>) -> Tensor<3>;
+/// Likewise.
+type LayerNorm = fn(Tensor<3>, Tensor<1>, Tensor<1>, f64) -> Tensor<3>;
 
 /// Refuses a GPU that computes something else than the CPU; where no shader runs there is nothing to ask. One shape for
 /// each kernel tells nonsense from numbers; more would cost the page a second of compiling on a slow driver.
@@ -245,39 +281,6 @@ pub fn wrong_numbers(subject: impl Into<String>, found: impl Into<String>) -> Er
         .remedy("a newer driver or browser may help; the device cpu is always there")
 }
 
-/// Leaves freed memory full of NaN where the next tensor of this shape will lie.
-fn poison<const D: usize>(shape: [usize; D], device: &Device) {
-    drop(Tensor::<D>::full(shape, f32::NAN, device));
-}
-
-async fn distance<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> Result<f64> {
-    let [found, expected] = [values(found).await?, values(expected).await?];
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
-    let difference = norm(&mut found.iter().zip(&expected).map(|(found, expected)| found - expected));
-    Ok(difference / norm(&mut expected.iter().copied()))
-}
-
-async fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>> {
-    let data = tensor.into_data_async().await.map_err(|error| Error::device_lost("the numbers of a test", error))?;
-    Ok(data.iter::<f64>().collect())
-}
-
-/// [`numbers`] as a tensor.
-fn tensor<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(numbers(seed, shape.iter().product()), shape), device)
-}
-
-/// Numbers between −1 and 1 without a pattern, the same everywhere (the finaliser of splitmix64).
-fn numbers(seed: u64, count: usize) -> Vec<f32> {
-    let number = |i: u64| {
-        let mut z = (seed << 32 | i).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z >> 40) as f32 / (1 << 23) as f32) - 1.0
-    };
-    (0..count as u64).map(number).collect()
-}
-
 #[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
@@ -296,15 +299,5 @@ mod tests {
         {
             assert!(!is_right(wrong), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn the_numbers_have_no_pattern() {
-        let numbers = numbers(3, 4096);
-        assert!(numbers.iter().all(|number| (-1.0..1.0).contains(number)));
-        let mean = numbers.iter().sum::<f32>() / 4096.0;
-        // Four standard errors of the mean of a uniform distribution.
-        assert!(mean.abs() < 4.0 * (1.0f32 / 3.0).sqrt() / 64.0, "{mean}");
-        assert_ne!(numbers[..2048], numbers[2048..]);
     }
 }

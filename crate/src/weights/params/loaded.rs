@@ -13,7 +13,7 @@ use crate::kernels::QuantMatrix;
 pub enum Weight {
     /// `[out, in]`, as PyTorch and the shards have it.
     Dense(Param<Tensor<2>>),
-    /// The same, as codes. Cannot be trained.
+    /// The same, as codes or halves. Cannot be trained.
     Quantized(QuantMatrix),
     /// Rows one below the other, where the device binds no tensor as large as all of them.
     Split(Vec<Weight>),
