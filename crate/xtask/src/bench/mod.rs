@@ -5,6 +5,7 @@ mod ours;
 mod peers;
 mod readme;
 mod runs;
+mod stock;
 mod table;
 
 use std::path::PathBuf;
@@ -44,6 +45,13 @@ pub struct Args {
     /// The browser's adapter, as Chromium's --use-webgpu-adapter names it
     #[arg(long, value_name = "NAME", default_value = "swiftshader")]
     adapter: String,
+    /// A call of these models' denoisers beside the same by Burn's own operations, in the browser by an engine that is built
+    /// for it: prints a table
+    #[arg(long, value_delimiter = ',', value_name = "DIRS", conflicts_with = "peers")]
+    stock: Vec<PathBuf>,
+    /// The picture of such a call, in pixels
+    #[arg(long, value_name = "WxH", requires = "stock", default_value = "256x256")]
+    size: String,
     /// Take program, package and engines as they were built before
     #[arg(long)]
     built: bool,
@@ -56,6 +64,9 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         web::run(workspace)?;
     }
     let ours = Ours::new(workspace, &args.adapter)?;
+    if !args.stock.is_empty() {
+        return stock::run(workspace, &ours, &args.stock, &args.size, args.built);
+    }
     match &args.peers {
         None => readme::write(workspace, "bench", &table::ours(&everywhere(workspace, &ours)?)),
         Some(scripts) => peers::run(workspace, &ours, scripts, args),
