@@ -222,6 +222,9 @@ pub struct BenchArgs {
     /// Run one step more and time each of the GPU's kernels in it
     #[arg(long)]
     pub kernels: bool,
+    /// Compute with Burn's own operations instead of our kernels, with expanded matrices
+    #[arg(long)]
+    pub stock: bool,
     /// auto, gpu, gpu:N or cpu
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: String,

@@ -40,7 +40,7 @@ fn options(args: &BenchArgs) -> Result<Options> {
         request.check()?; // Before the model is read.
         Work::Generation(request)
     };
-    Ok(Options { work, kernels: args.kernels })
+    Ok(Options { work, kernels: args.kernels, stock: args.stock })
 }
 
 /// On the device of that name. A GPU that `auto` chose and that fails is passed over for the CPU, with a warning.
@@ -120,7 +120,8 @@ fn work(report: &Report) -> String {
         (Some(steps), Some(solver), Some(guidance)) => format!("{steps} steps of {solver}, guidance {guidance}"),
         _ => "one call of the denoiser a step".into(),
     };
-    format!("{extent}, {how}; a batch of {batch}, {tokens} tokens, {caption_tokens} of the caption")
+    let whose = if report.stock { "Burn's operations, " } else { "" };
+    format!("{whose}{extent}, {how}; a batch of {batch}, {tokens} tokens, {caption_tokens} of the caption")
 }
 
 fn line(kernel: &KernelTime) -> String {

@@ -1,4 +1,7 @@
-/** Measures the model in the folder `MODEL` as `OPTIONS` say, and writes what the package reports to the file `REPORT`. */
+/**
+ * Measures the model in the folder `MODEL` as each of `OPTIONS` says, one after the other in one tab, and writes what the
+ * package reports to the file `REPORT`. `PACKAGE`: the folder of another build of the package.
+ */
 import { writeFileSync } from 'node:fs';
 
 import { test } from '@playwright/test';
@@ -6,18 +9,20 @@ import { test } from '@playwright/test';
 import { serve } from '../tests/server.js';
 
 type Flagdit = typeof import('../../web/dist/index.js');
-const { MODEL, OPTIONS, REPORT } = process.env;
+const { MODEL, OPTIONS, PACKAGE, REPORT } = process.env;
 
 test('measure', async ({ page }) => {
-  const served = await serve({ model: MODEL! });
+  const served = await serve({ model: MODEL!, ...(PACKAGE && { dist: PACKAGE }) });
   await page.goto(`${served.origin}/model/manifest.json`);
-  const report = await page.evaluate(
-    async ([origin, options]) => {
+  const reports = await page.evaluate(
+    async ([origin, all]) => {
       const { bench } = (await import(`${origin}/dist/index.js`)) as Flagdit;
-      return bench(`${origin}/model/`, JSON.parse(options));
+      const reports = [];
+      for (const options of JSON.parse(all)) reports.push(await bench(`${origin}/model/`, options));
+      return reports;
     },
     [served.origin, OPTIONS!] as const,
   );
   await served.close();
-  writeFileSync(REPORT!, JSON.stringify(report));
+  writeFileSync(REPORT!, JSON.stringify(reports));
 });

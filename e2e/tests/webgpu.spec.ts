@@ -180,6 +180,15 @@ test('measures the denoiser, and every kernel of it', async ({ page, served }) =
   const kernels = report.kernels!;
   expect(kernels.map(({ name }) => name)).toEqual(expect.arrayContaining([expect.stringMatching(/^attention(_apart)?\.wgsl$/), 'qk_norm_rope.wgsl', 'linear.wgsl']));
   expect(kernels.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+  expect(report.stock).toBe(false);
+
+  // Burn's kernels are not in the engine that ships.
+  const refusal = await page.evaluate(async (origin) => {
+    const { bench } = (await import(`${origin}/dist/index.js`)) as Flagdit;
+    const refused = bench(`${origin}/weights/`, { device: 'gpu', denoiser: { width: 32, height: 32 }, stock: true });
+    return refused.then(() => 'measured', (error) => error.code);
+  }, served.origin);
+  expect(refusal).toBe('bad-request');
 });
 
 test('auto goes on with the CPU where a GPU cannot be used after all', async ({ page, served }) => {

@@ -58,6 +58,8 @@ export interface BenchOptions extends Omit<LoadOptions, 'memory' | 'onProgress'>
   denoiser?: DenoiserCall;
   /** Whether each of the GPU's kernels is timed in one step more. */
   kernels?: boolean;
+  /** Whether Burn's own operations compute instead of our shaders, where the engine has them: one that ships has not. */
+  stock?: boolean;
   /** Told how far it is. */
   onProgress?: (progress: BenchProgress) => void;
 }
@@ -139,11 +141,12 @@ export async function load(from: string | URL | File[], options: LoadOptions = {
  * @throws FlagditError those of {@link load}, and `bad-request`, `out-of-memory`, `device-lost`
  */
 export async function bench(from: string | URL | File[], options: BenchOptions = {}): Promise<BenchReport> {
-  const { request, denoiser, kernels = false, wasmUrl } = options;
+  const { request, denoiser, kernels = false, stock = false, wasmUrl } = options;
   const { signal: _, ...asked } = complete({ prompt: 'a large red star above a blue square', seed: 0, ...request });
   const work: EngineBench['work'] = denoiser ? { denoiser: checked(denoiser) } : { generation: asked };
   const { value } = await onDevice(options, async (device, can) => {
-    const order = { type: 'bench' as const, place: placed(from), device, options: { work, kernels }, wasmUrl: engineUrl(wasmUrl, device) };
+    const measured: EngineBench = { work, kernels, stock };
+    const order = { type: 'bench' as const, place: placed(from), device, options: measured, wasmUrl: engineUrl(wasmUrl, device) };
     const { connection, answer } = await ask<BenchReport>(order, options);
     connection.close(aborted());
     if (device === 'gpu' && can.adapter) answer.adapter.name = adapterName(can.adapter);

@@ -201,6 +201,7 @@ export interface DenoiserCall {
 export interface EngineBench {
   work: { generation: EngineRequest } | { denoiser: DenoiserCall };
   kernels?: boolean;
+  stock?: boolean;
 }
 
 /** How far a measurement is: loading, then steps that are counted. */
@@ -214,6 +215,8 @@ export interface BenchReport {
   /** `isSoftware`: a GPU interface that the CPU imitates; its times say nothing of a GPU's. */
   adapter: { name: string; backend: string; kind: DeviceState['kind']; isSoftware: boolean };
   work: 'generation' | 'denoiser';
+  /** Whether Burn's own operations computed instead of our kernels. */
+  stock: boolean;
   kind: Kind;
   width: number;
   height: number;

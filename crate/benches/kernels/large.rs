@@ -7,14 +7,13 @@ use flagdit::model::{FlagDitConfig, LatentShape};
 use flagdit::quant::{Encoded, Format, encode};
 use flagdit::sampler::noise;
 
+use super::case::{Case, Launch, Launches};
 use super::models;
-use super::{
-    case::{Case, Launches},
-    timing::Launch,
-};
 
 /// What their names begin with.
 pub const GROUP: &str = "large";
+const PRODUCTS: &str = "large linear";
+const ATTENTION: &str = "large attention";
 /// By the number of their parameters, and as the example that writes their checkpoints calls them.
 const MODELS: [(&str, &str); 3] = [("2B", "lumina-next"), ("5B", "lumina-t2i"), ("7B", "imagenet-flag-7b")];
 /// With a prompt and without.
@@ -30,7 +29,7 @@ const HEADS_OF_LONGEST: usize = 4;
 const DRAWN: usize = 1 << 20;
 
 pub fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
+    let (mut products, mut attentions) = (Vec::new(), Vec::new());
     for (size, name) in MODELS {
         let config = models::model(name).expect("a released model").denoiser;
         let tokens = config.layout(LatentShape::picture(SIDE, SIDE)).tokens();
@@ -38,21 +37,21 @@ pub fn cases() -> Vec<Case> {
         let mut matrices = vec![[dim, dim], [dim, kv], [dim, hidden], [hidden, dim]];
         matrices.dedup();
         let formats = [None, Some(Format::Q4B32), Some(Format::Q8B32)];
-        cases.extend(
+        products.extend(
             matrices.iter().flat_map(|&matrix| formats.map(|format| product(size, BATCH * tokens, matrix, format))),
         );
-        cases.push(attention_to_tokens(size, &config, BATCH, config.n_heads, tokens));
+        attentions.push(attention_to_tokens(size, &config, BATCH, config.n_heads, tokens));
         if config.n_heads != config.kv_heads() {
-            cases.push(attention_to_tokens(size, &config, BATCH, config.n_heads, LONG));
-            cases.push(attention_to_tokens(size, &config, 1, HEADS_OF_LONGEST, LONGEST));
+            attentions.push(attention_to_tokens(size, &config, BATCH, config.n_heads, LONG));
+            attentions.push(attention_to_tokens(size, &config, 1, HEADS_OF_LONGEST, LONGEST));
         }
     }
-    cases
+    products.into_iter().chain(attentions).collect()
 }
 
 /// x `[m, k]` by W `[n, k]`; of Burn's only the product in f32.
 fn product(size: &str, m: usize, [k, n]: [usize; 2], format: Option<Format>) -> Case {
-    let name = format!("{GROUP} {size}, {} product, {m} rows, {k} to {n}", format.map_or("f32", Format::name));
+    let shape = format!("{size}, {m} rows, {k} to {n}, {}", format.map_or("f32", Format::name));
     let prepare = move |device: &Device| {
         let x = repeated(1, [m, k], device);
         let Some(format) = format else {
@@ -66,7 +65,8 @@ fn product(size: &str, m: usize, [k, n]: [usize; 2], format: Option<Format>) -> 
         let ours = move || drop(quant_linear(x.clone(), &matrix, None, End::Plain));
         Launches { ours: Box::new(ours), burns: None }
     };
-    Case::new(name, prepare).of(2.0 * m as f64 * n as f64 * k as f64)
+    let case = Case::new(PRODUCTS, shape, 2.0 * m as f64 * n as f64 * k as f64, prepare).on_gpus();
+    if format.is_none() { case } else { case.alone() }
 }
 
 /// Some rows, again and again.
@@ -82,7 +82,7 @@ fn codes(rows: usize, cols: usize, format: Format) -> Encoded {
 /// Burn's holds all scores, gigabytes of them.
 fn attention_to_tokens(size: &str, config: &FlagDitConfig, batch: usize, heads: usize, tokens: usize) -> Case {
     let (width, kv_heads) = (config.head_dim(), heads * config.kv_heads() / config.n_heads);
-    let name = format!("{GROUP} {size}, attention, {batch} rows, {heads} heads, {tokens} tokens");
+    let shape = format!("{size}, {batch} rows, {heads} heads, {tokens} tokens");
     let prepare = move |device: &Device| {
         let of = |seed, heads| repeated(seed, [batch, heads, tokens, width], device);
         let (q, k, v) = (of(1, heads), of(2, kv_heads), of(3, kv_heads));
@@ -90,7 +90,8 @@ fn attention_to_tokens(size: &str, config: &FlagDitConfig, batch: usize, heads: 
         let ours = move || drop(attention::attention(q.clone(), k.clone(), v.clone(), scale, None));
         Launches { ours: Box::new(ours), burns: None }
     };
-    Case::new(name, prepare).of(4.0 * (batch * heads * width) as f64 * (tokens as f64).powi(2))
+    let flops = 4.0 * (batch * heads * width) as f64 * (tokens as f64).powi(2);
+    Case::new(ATTENTION, shape, flops, prepare).on_gpus().alone()
 }
 
 fn repeated<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {

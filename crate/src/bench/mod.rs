@@ -13,7 +13,9 @@ mod report;
 use serde::Deserialize;
 use web_time::Instant;
 
-use crate::{device::Device, error::Result, progress::LoadProgress, request::Request, weights::ByteSource};
+use crate::{
+    device::Device, error::Result, kernels::Stock, progress::LoadProgress, request::Request, weights::ByteSource,
+};
 
 pub use call::Call;
 pub use report::{Adapter, Report};
@@ -38,6 +40,9 @@ pub struct Options {
     /// Whether one step more is run, in which a GPU's kernels are timed one by one.
     #[serde(default)]
     pub kernels: bool,
+    /// Whether Burn's own operations compute instead of our kernels: what these are worth.
+    #[serde(default)]
+    pub stock: bool,
 }
 
 /// The work whose steps are timed.
@@ -73,17 +78,19 @@ pub enum Progress {
 /// # Errors
 ///
 /// Those of opening the model, and of the work: `bad-request` for a size that the model does not make, `device-lost` if the
-/// device does not answer.
+/// device does not answer; of [`Stock::turn_on`].
 pub async fn run(
     source: impl ByteSource + 'static,
     device: Device,
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report> {
-    match &options.work {
-        Work::Generation(request) => generation::measure(source, device, request, options.kernels, progress).await,
-        Work::Denoiser(call) => call::measure(source, device, call, options.kernels, progress).await,
-    }
+    let _turned_on = options.stock.then(Stock::turn_on).transpose()?;
+    let report = match &options.work {
+        Work::Generation(request) => generation::measure(source, device, request, options.kernels, progress).await?,
+        Work::Denoiser(call) => call::measure(source, device, call, options.kernels, progress).await?,
+    };
+    Ok(Report { stock: options.stock, ..report })
 }
 
 /// The times of steps, in milliseconds.

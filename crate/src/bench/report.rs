@@ -23,6 +23,8 @@ pub struct Report {
     pub adapter: Adapter,
     /// `generation` or `denoiser`.
     pub work: &'static str,
+    /// Whether Burn's own operations computed instead of our kernels.
+    pub stock: bool,
     /// What was made, or, of the denoiser, for what.
     pub kind: Kind,
     /// Pixels across; 0 for sound.
@@ -127,6 +129,7 @@ impl Report {
             model_hash: reader.identity().to_owned(),
             adapter: device.into(),
             work,
+            stock: false,
             kind: settings.kind,
             width: settings.width,
             height: settings.height,

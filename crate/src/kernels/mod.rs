@@ -20,6 +20,7 @@ pub mod rms_norm_modulate;
 mod shader;
 mod spread;
 mod stock;
+mod switch;
 mod watch;
 
 pub use attention::attention;
@@ -31,12 +32,17 @@ pub use matmul::matmul;
 pub use qk_norm_rope::qk_norm_rope;
 pub use rms_norm_modulate::rms_norm_modulate;
 pub use spread::{spread, trains_on_gpu};
+pub use switch::Stock;
 pub use watch::{KernelTime, timed};
 
 use burn::tensor::Device;
 
-/// Whether the shaders run on this device.
+/// Whether the shaders run on this device: on GPUs, unless [`Stock`] is on.
 pub fn run_on(device: &Device) -> bool {
+    is_gpu(device) && !switch::is_on()
+}
+
+fn is_gpu(device: &Device) -> bool {
     #[cfg(feature = "gpu")]
     return matches!(device.as_dispatch(), burn::backend::DispatchDevice::Cube(_));
     #[cfg(not(feature = "gpu"))]

@@ -2,14 +2,14 @@
 //!
 //! Burn's GPU kernels for them are a third of what a browser's GPU engine would have to download. Our shaders do their work,
 //! so there the CPU's operations are called by name and take no other tensors; a call that leaves the device open would
-//! link both.
+//! link both, and does in an engine that is built to compare them (feature `stock`).
 
-#[cfg(all(feature = "gpu", target_family = "wasm"))]
+#[cfg(all(feature = "gpu", target_family = "wasm", not(feature = "stock")))]
 pub use alone::{conv2d, matmul, repeat_pixels};
-#[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+#[cfg(not(all(feature = "gpu", target_family = "wasm", not(feature = "stock"))))]
 pub use anywhere::{conv2d, matmul, repeat_pixels};
 
-#[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+#[cfg(not(all(feature = "gpu", target_family = "wasm", not(feature = "stock"))))]
 mod anywhere {
     use burn::tensor::{
         Tensor, module,
@@ -34,7 +34,7 @@ mod anywhere {
     }
 }
 
-#[cfg(all(feature = "gpu", target_family = "wasm"))]
+#[cfg(all(feature = "gpu", target_family = "wasm", not(feature = "stock")))]
 mod alone {
     use burn::{
         backend::{

@@ -25,7 +25,7 @@ pub struct KernelTime {
 /// Those of `work`.
 pub async fn timed<T>(device: &Device, work: impl Future<Output = Result<T>>) -> Result<Vec<KernelTime>> {
     #[cfg(feature = "gpu")]
-    if super::run_on(device.burn()) {
+    if super::is_gpu(device.burn()) {
         return gpu::timed(work).await;
     }
     let _ = device; // There is no GPU in this build, or none that is meant.

@@ -106,6 +106,24 @@ fn a_denoiser_alone_is_measured_and_so_are_the_gpus_kernels() {
     }
 }
 
+/// No shader of ours runs, and matrices that are quantized are none there.
+#[test]
+fn burns_own_operations_are_measured_in_our_kernels_place() {
+    let desk = Desk::new();
+    let toybox = toybox().display().to_string();
+    let denoiser = ["--model", &toybox, "--denoiser", "--size", "16x16", "--batch", "1", "--kernels"];
+    let [ours, burns] = [&[][..], &["--stock"]].map(|more| {
+        let report = measured(&desk, &[&denoiser[..], &["--device", "gpu"], more].concat());
+        check(&report, "software", true);
+        assert_eq!(report["stock"], json!(!more.is_empty()), "{report}");
+        let kernels = report["kernels"].as_array().expect("kernels");
+        kernels.iter().filter(|kernel| kernel["name"].as_str().is_some_and(|name| name.ends_with(".wgsl"))).count()
+    });
+    assert!(ours > 0 && burns == 0, "{ours} and {burns} shaders of ours");
+    let report = measured(&desk, &[&denoiser[..], &["--device", "cpu", "--stock"]].concat());
+    check(&report, "cpu", false);
+}
+
 #[test]
 fn what_cannot_be_measured_is_refused() {
     let desk = Desk::new();

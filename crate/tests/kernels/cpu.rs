@@ -1,6 +1,6 @@
 //! The processor's own loops against the plain-tensor references, over ragged shapes.
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use flagdit::kernels::attention::{self, add_attention, attention};
 use flagdit::kernels::cpu;
 use flagdit::kernels::linear::{End, Gates, dense_linear, dense_reference};
@@ -158,6 +158,24 @@ fn masked_keys_have_no_part() {
     let found = cpu::attention::attention(&q, &k, &v, 1.0, Some(&bias), None).expect("plain f32 on the CPU");
     assert!(distance(found.clone(), attention::reference(q, k, v.clone(), 1.0, Some(bias))) < TOLERANCE);
     assert!(distance(found.narrow(2, 69, 1), v.mean_dim(2)) < TOLERANCE);
+}
+
+/// So many that a query meets its first one after some of its keys, its last one before others, or one between.
+#[test]
+fn masked_keys_have_no_part_in_a_long_sequence() {
+    let (queries, keys) = (70, 5000);
+    let q = x(1, [1, 2, queries, 16]);
+    let [k, v] = [2, 3].map(|seed| x(seed, [1, 2, keys, 16]));
+    for masked in [MASKED, f32::NEG_INFINITY] {
+        for seen in [3000..keys, 0..900, 2345..2346] {
+            let bias: Vec<f32> = (0..keys).map(|key| if seen.contains(&key) { 0.0 } else { masked }).collect();
+            let bias = Tensor::<4>::from_data(TensorData::new(bias, [1, 1, 1, keys]), &Device::flex());
+            let found = cpu::attention::attention(&q, &k, &v, 0.3, Some(&bias), None).expect("plain f32 on the CPU");
+            let [k, v] = [&k, &v].map(|x| x.clone().narrow(2, seen.start, seen.len()));
+            let error = distance(found, attention::reference(q.clone(), k, v, 0.3, None));
+            assert!(error < TOLERANCE, "{masked}, {seen:?}: {error}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check in order, the cheap ones first; it stops at the first that fails.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -9,13 +10,14 @@ use crate::{declared, e2e, install, readme_commands, readme_tree, web};
 
 type Check = fn(&Workspace) -> Result<()>;
 
-const STAGES: [(&str, Check); 9] = [
+const STAGES: [(&str, Check); 10] = [
     ("install what is missing", install::run),
     ("every test is declared", declared::run),
     ("README: file tree", readme_tree::run),
     ("format", format),
     ("clippy", clippy),
     ("tests", tests),
+    ("benches, each once", benches),
     ("README: commands", readme_commands::run),
     ("web", web::run),
     ("browser", e2e::run),
@@ -75,10 +77,19 @@ fn clippy(workspace: &Workspace) -> Result<()> {
     ]))
 }
 
-/// The GPU tests see lavapipe and no other adapter: tolerances are stated for an adapter that every machine can have,
-/// and a real GPU that happens to be there must not decide whether the tests pass.
 fn tests(workspace: &Workspace) -> Result<()> {
-    let mut command = workspace.cargo(&["test", "--release", "--workspace"]);
+    on_lavapipe(workspace.cargo(&["test", "--release", "--workspace"]))
+}
+
+/// Every kernel at the shapes of one denoiser, and lengths that take no time: that they run, and not how fast.
+fn benches(workspace: &Workspace) -> Result<()> {
+    on_lavapipe(workspace.cargo(&["bench", "--bench", "kernels", "--", "--test", "nano|conv2d"]))?;
+    on_lavapipe(workspace.cargo(&["bench", "--bench", "scaling", "--", "cpu", "1", "64", "256"]))
+}
+
+/// What uses a GPU sees lavapipe and no other adapter: tolerances are stated for an adapter that every machine can have,
+/// and a real GPU that happens to be there must not decide whether the tests pass.
+fn on_lavapipe(mut command: Command) -> Result<()> {
     // The variable would also turn tests of the default device, which choose for themselves, to the software adapter.
     command.env_remove("CUBECL_WGPU_DEFAULT_DEVICE");
     if let Some(icd) = install::lavapipe_icd() {

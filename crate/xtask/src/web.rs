@@ -34,7 +34,7 @@ const MAX_BROTLI: usize = 2_220_000;
 pub fn run(workspace: &Workspace) -> Result<()> {
     dependencies(workspace, "web")?;
     for (name, features) in ENGINES {
-        engine(workspace, name, features)?;
+        engine(workspace, features, &workspace.root.join("web/src/engine").join(name))?;
     }
     state_sizes(workspace)?;
     // All of it is packed: nothing of an earlier build may be left.
@@ -64,9 +64,10 @@ pub fn dependencies(workspace: &Workspace, folder: &str) -> Result<()> {
     workspace::run(workspace.command("npm").args(["ci", "--prefix", folder]))
 }
 
-fn engine(workspace: &Workspace, name: &str, features: &str) -> Result<()> {
+/// Builds an engine into a folder.
+pub fn engine(workspace: &Workspace, features: &str, folder: &Path) -> Result<()> {
     let target = workspace.target_folder()?;
-    // Both engines have one name there, which cargo does not tell apart: what is left may be the other one.
+    // All engines have one name there, which cargo does not tell apart: what is left may be another one.
     let left = target.join(TARGET).join("web/deps/flagdit.wasm");
     if left.exists() {
         fs::remove_file(&left).with_context(|| left.display().to_string())?;
@@ -76,14 +77,14 @@ fn engine(workspace: &Workspace, name: &str, features: &str) -> Result<()> {
     build.args(["--target", TARGET, "--no-default-features", "--features", features]);
     workspace::run(&mut build)?;
     let mut bindgen = workspace.command(wasm_toolchain::bindgen(workspace, &target.join("tools"))?);
-    bindgen.args(["--target", "web", "--out-name", "flagdit", "--out-dir", &format!("web/src/engine/{name}")]);
+    bindgen.args(["--target", "web", "--out-name", "flagdit", "--out-dir"]).arg(folder);
     workspace::run(bindgen.arg(target.join(TARGET).join("web/flagdit.wasm")))?;
     // npm's, because distributions have versions that spoil the table of references. The compiler has optimised already:
     // names go, and no more, since -O1 takes two minutes to save half a percent of the compressed bytes.
-    let wasm = format!("src/engine/{name}/flagdit_bg.wasm");
+    let wasm = folder.join("flagdit_bg.wasm");
     let mut optimize = workspace.within("web");
-    optimize.args(["npx", "wasm-opt", &wasm, "-o", &wasm, "-O0", "--strip-debug", "--strip-producers"]);
-    workspace::run(optimize.args(WASM_FEATURES))
+    optimize.args(["npx", "wasm-opt"]).arg(&wasm).arg("-o").arg(&wasm);
+    workspace::run(optimize.args(["-O0", "--strip-debug", "--strip-producers"]).args(WASM_FEATURES))
 }
 
 /// For whoever wants to know before it is downloaded.
@@ -97,7 +98,8 @@ fn state_sizes(workspace: &Workspace) -> Result<()> {
     fs::write(folder.join("sizes.ts"), text + "};\n").context("sizes.ts")
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     copy_folder_but(from, to, &[])
 }
 

@@ -5,15 +5,17 @@ use burn::{
     tensor::{DType, Device, Tensor, TensorData},
 };
 
+use super::super::switch;
+
 /// A tensor of D dimensions that is plain f32 on the CPU.
 pub struct Array<const D: usize> {
     tensor: FloatTensor<Flex>,
 }
 
 impl<const D: usize> Array<D> {
-    /// Nothing if it is of another type, on another device, or autodiff's.
+    /// Nothing if it is of another type, on another device, or autodiff's, or if Burn's own operations are to compute.
     pub fn of(x: &Tensor<D>) -> Option<Self> {
-        if x.dtype() != DType::F32 {
+        if x.dtype() != DType::F32 || switch::is_on() {
             return None;
         }
         let tensor = x.clone().try_into_primitive::<Flex>().ok()?;

@@ -23,12 +23,38 @@ impl Matrix<'_> {
 }
 
 /// a `[m, k]` times b `[k, n]` into `out` `[m, n]`, whose rows begin `row` numbers apart. What is between is left alone.
-pub fn multiply([m, n, k]: [usize; 3], a: Matrix, b: Matrix, out: &mut [MaybeUninit<f32>], row: usize, cores: usize) {
+pub fn multiply(shape: [usize; 3], a: Matrix, b: Matrix, out: &mut [MaybeUninit<f32>], row: usize, cores: usize) {
+    // SAFETY: nothing is read of `out`.
+    unsafe { product(shape, a, b, out, row, false, cores) };
+}
+
+/// [`multiply`], added to what `out` holds.
+///
+/// # Safety
+///
+/// Every row of `out` holds numbers.
+pub unsafe fn add_product(shape: [usize; 3], a: Matrix, b: Matrix, out: &mut [MaybeUninit<f32>], row: usize) {
+    // SAFETY: as the caller says.
+    unsafe { product(shape, a, b, out, row, true, 1) };
+}
+
+/// # Safety
+///
+/// If `is_added`, every row of `out` holds numbers.
+unsafe fn product(
+    [m, n, k]: [usize; 3],
+    a: Matrix,
+    b: Matrix,
+    out: &mut [MaybeUninit<f32>],
+    row: usize,
+    is_added: bool,
+    cores: usize,
+) {
     assert!(a.holds(m, k) && b.holds(k, n), "a product of {m}x{k} and {k}x{n} reads beyond a tensor");
     assert!(m == 0 || n <= row && (m - 1) * row + n <= out.len(), "a product of {m}x{n} does not fit");
     let [a_row, a_column, b_row, b_column, row] = [a.row, a.column, b.row, b.column, row].map(usize::cast_signed);
     let (out, a, b) = (out.as_mut_ptr().cast::<f32>(), a.values.as_ptr(), b.values.as_ptr());
-    // SAFETY: all that is read and written lies in the slices, as was asserted; `out` is only written (`false`).
+    // SAFETY: all that is read and written lies in the slices, as was asserted; `out` is read only if it holds numbers.
     unsafe {
         gemm::gemm(
             m,
@@ -37,14 +63,14 @@ pub fn multiply([m, n, k]: [usize; 3], a: Matrix, b: Matrix, out: &mut [MaybeUni
             out,
             1,
             row,
-            false,
+            is_added,
             a,
             a_column,
             a_row,
             b,
             b_column,
             b_row,
-            0.0,
+            if is_added { 1.0 } else { 0.0 },
             1.0,
             false,
             false,

@@ -1,10 +1,12 @@
 //! `cargo xtask bench`: the same measurement natively and in the browser, on the CPU and on the GPU that is found; with
 //! `--peers` in turn with what a user would run instead. What comes of it goes into the README, between its markers.
 
+mod kernels;
 mod ours;
 mod peers;
 mod readme;
 mod runs;
+mod stock;
 mod table;
 
 use std::path::PathBuf;
@@ -44,6 +46,16 @@ pub struct Args {
     /// The browser's adapter, as Chromium's --use-webgpu-adapter names it
     #[arg(long, value_name = "NAME", default_value = "swiftshader")]
     adapter: String,
+    /// Kernels alone, beside Burn's operations: prints a table of `cargo bench --bench kernels`
+    #[arg(long, conflicts_with = "peers")]
+    kernels: bool,
+    /// A call of these models' denoisers beside the same by Burn's own operations, in the browser by an engine that is built
+    /// for it: prints a table
+    #[arg(long, value_delimiter = ',', value_name = "DIRS", conflicts_with_all = ["peers", "kernels"])]
+    stock: Vec<PathBuf>,
+    /// The picture of such a call, in pixels
+    #[arg(long, value_name = "WxH", requires = "stock", default_value = "256x256")]
+    size: String,
     /// Take program, package and engines as they were built before
     #[arg(long)]
     built: bool,
@@ -51,11 +63,17 @@ pub struct Args {
 
 /// Builds what is measured, measures, and writes the README's table.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    if args.kernels {
+        return kernels::run(workspace);
+    }
     if !args.built {
         workspace::run(&mut workspace.cargo(&["build", "--release"]))?;
         web::run(workspace)?;
     }
     let ours = Ours::new(workspace, &args.adapter)?;
+    if !args.stock.is_empty() {
+        return stock::run(workspace, &ours, &args.stock, &args.size, args.built);
+    }
     match &args.peers {
         None => readme::write(workspace, "bench", &table::ours(&everywhere(workspace, &ours)?)),
         Some(scripts) => peers::run(workspace, &ours, scripts, args),

@@ -103,13 +103,22 @@ impl<'a> Ours<'a> {
     }
 
     fn browser(&self, model: &Path, work: &Work, place: Place) -> Result<Value> {
-        let report = self.workspace.target_folder()?.join("bench-report.json");
         let mut options = work.options();
         options["device"] = place.device().into();
+        Ok(self.in_one_tab(model, &json!([options]), None)?[0].take())
+    }
+
+    /// The reports of several measurements, one after the other in one tab, by the package that was built for it if there is
+    /// one.
+    pub fn in_one_tab(&self, model: &Path, options: &Value, package: Option<&Path>) -> Result<Value> {
+        let report = self.workspace.target_folder()?.join("bench-report.json");
         let mut command = self.workspace.within("e2e");
         command.args(["npx", "playwright", "test", "--config", "bench.config.ts"]);
         command.env("CHROMIUM", &self.chromium).env("ADAPTER", self.adapter).env("REPORT", &report);
         command.env("MODEL", model).env("OPTIONS", options.to_string());
+        if let Some(package) = package {
+            command.env("PACKAGE", package);
+        }
         workspace::run(&mut command)?;
         let text = fs::read_to_string(&report).with_context(|| report.display().to_string())?;
         fs::remove_file(&report)?;
