@@ -57,11 +57,15 @@ impl Gates {
 impl End {
     /// The end of these columns of z alone.
     pub fn columns(&self, columns: Range<usize>) -> Self {
-        let cut = |x: &Tensor<2>| x.clone().narrow(1, columns.start, columns.len()); // [M or B, columns]
+        let cut = |x: &Tensor<2>| x.clone().narrow(1, columns.start, columns.len()); // [M, columns]
         match self {
             Self::Plain => Self::Plain,
-            Self::Residual { other, gates } => Self::Residual { other: cut(other), gates: cut(gates) },
+            Self::Residual { other, gates } => {
+                let parts = gates.parts.clone().narrow(2, columns.start, columns.len()); // [B, P, columns]
+                Self::Residual { other: cut(other), gates: Gates { parts, which: gates.which } }
+            }
             Self::Gated(other) => Self::Gated(cut(other)),
+            Self::Silu(other) => Self::Silu(other.as_ref().map(cut)),
         }
     }
 
