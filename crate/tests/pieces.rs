@@ -16,7 +16,7 @@ use flagdit::{
     model::{Caption, LatentShape, SequenceOptions},
     parts,
     plan::Plan,
-    progress::{Event, Image},
+    progress::Event,
     sampler::noise,
     text::language_model::batch_ids,
     weights::{self, Placement, Reader, recipe::Quant},
