@@ -2,26 +2,29 @@
 //!
 //! The library reads a file into trees of JSON values before it looks at them. Of a vocabulary such as Gemma's (256 000
 //! pieces, 580 000 merges) these have some hundred megabytes, which a browser's tab keeps for ever: its memory only grows.
-//! Here pieces and merges go from the text straight into their tables. What is no BPE has no merges, and is left to the
-//! library.
+//! Here pieces and merges go from the text straight into their tables.
 
 use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, SeqAccess, Visitor},
+    de::{Error as _, MapAccess, SeqAccess, Visitor, value},
 };
 use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer,
-    models::bpe::{BPE, BpeBuilder, Merges, Vocab},
+    AddedToken, DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer,
+    models::{
+        bpe::{BPE, BpeBuilder, Merges, Vocab},
+        unigram::Unigram,
+    },
 };
 
 use crate::error::{Error, Result};
 
+#[cfg(test)]
+mod tests;
+
 /// The only version there is.
 const VERSION: &str = "1.0";
-/// The algorithm whose tables are read here.
-const BYTE_PAIRS: &str = "BPE";
 
 /// A tokenizer, and its highest id, if it has any.
 pub(super) struct Read {
@@ -35,31 +38,12 @@ pub(super) struct Read {
 ///
 /// `bad-model` if they are none.
 pub(super) fn read(json: &[u8]) -> Result<Read> {
-    let kind: Kind = serde_json::from_slice(json).map_err(refuse)?;
-    if kind.model.algorithm.as_deref() != Some(BYTE_PAIRS) {
-        let tokenizer = Tokenizer::from_bytes(json).map_err(refuse)?;
-        let highest_id = tokenizer.get_vocab(true).into_values().max();
-        return Ok(Read { tokenizer, highest_id });
-    }
     serde_json::from_slice::<File>(json).map_err(refuse)?.build()
 }
 
 /// About a file that is no tokenizer that can be used.
 pub(super) fn refuse(found: impl fmt::Display) -> Error {
     Error::bad_model("tokenizer.json").expected("a tokenizer that fits the text encoder").found(found.to_string())
-}
-
-/// Which algorithm a file is of; all else is passed over.
-#[derive(Deserialize)]
-struct Kind {
-    model: Algorithm,
-}
-
-#[derive(Deserialize)]
-struct Algorithm {
-    /// Very old files have none.
-    #[serde(rename = "type")]
-    algorithm: Option<String>,
 }
 
 /// A file. What it says of padding and of cutting is not asked for.
@@ -72,11 +56,18 @@ struct File {
     pre_tokenizer: Option<PreTokenizerWrapper>,
     post_processor: Option<PostProcessorWrapper>,
     decoder: Option<DecoderWrapper>,
-    model: BytePairs,
+    model: Model,
 }
 
+/// Of one of the algorithms that text encoders come with.
 #[derive(Deserialize)]
-struct BytePairs {
+struct Model {
+    #[serde(rename = "type")]
+    algorithm: String,
+    vocab: Pieces,
+    #[serde(default, deserialize_with = "merges")]
+    merges: Option<Merges>,
+    unk_id: Option<usize>,
     dropout: Option<f32>,
     unk_token: Option<String>,
     continuing_subword_prefix: Option<String>,
@@ -84,9 +75,14 @@ struct BytePairs {
     fuse_unk: Option<bool>,
     byte_fallback: Option<bool>,
     ignore_merges: Option<bool>,
-    vocab: Vocab,
-    #[serde(deserialize_with = "merges")]
-    merges: Merges,
+}
+
+/// Either algorithm's table.
+enum Pieces {
+    /// Ids by text, of BPE.
+    Numbered(Vocab),
+    /// In the order of their ids, of Unigram.
+    Scored(Vec<(String, f64)>),
 }
 
 impl File {
@@ -94,7 +90,7 @@ impl File {
         if self.version != VERSION {
             return Err(refuse(format!("version {} instead of {VERSION}", self.version)));
         }
-        let highest_id = self.model.vocab.values().copied().max();
+        let highest_id = self.model.vocab.highest_id();
         let mut tokenizer = Tokenizer::new(self.model.build()?);
         tokenizer.with_normalizer(self.normalizer).map_err(refuse)?;
         tokenizer.with_pre_tokenizer(self.pre_tokenizer);
@@ -107,11 +103,33 @@ impl File {
     }
 }
 
-impl BytePairs {
-    fn build(self) -> Result<BPE> {
-        self.check_lengths()?;
+impl Pieces {
+    fn highest_id(&self) -> Option<u32> {
+        match self {
+            Self::Numbered(ids) => ids.values().copied().max(),
+            Self::Scored(pieces) => pieces.len().checked_sub(1).map(|id| id as u32),
+        }
+    }
+}
+
+impl Model {
+    fn build(mut self) -> Result<ModelWrapper> {
+        let Self { algorithm, vocab, merges, unk_id, byte_fallback, .. } = &mut self;
+        let (vocab, merges) = (std::mem::replace(vocab, Pieces::Scored(Vec::new())), merges.take());
+        match (algorithm.as_str(), vocab, merges) {
+            ("BPE", Pieces::Numbered(vocab), Some(merges)) => self.byte_pairs(vocab, merges).map(ModelWrapper::from),
+            ("Unigram", Pieces::Scored(vocab), None) => {
+                let unigram = Unigram::from(vocab, *unk_id, byte_fallback.unwrap_or_default());
+                unigram.map(ModelWrapper::from).map_err(refuse)
+            }
+            _ => Err(refuse(format!("{algorithm}, where BPE with ids and merges or Unigram with scores can be used"))),
+        }
+    }
+
+    fn byte_pairs(self, vocab: Vocab, merges: Merges) -> Result<BPE> {
+        self.check_lengths(&vocab, &merges)?;
         let mut builder = BpeBuilder::new()
-            .vocab_and_merges(self.vocab, self.merges)
+            .vocab_and_merges(vocab, merges)
             .fuse_unk(self.fuse_unk.unwrap_or_default())
             .byte_fallback(self.byte_fallback.unwrap_or_default())
             .ignore_merges(self.ignore_merges.unwrap_or_default());
@@ -131,23 +149,47 @@ impl BytePairs {
     }
 
     /// The library puts merges together in a place as long as the longest piece, and panics where that is too short.
-    fn check_lengths(&self) -> Result<()> {
-        let longest = self.vocab.keys().map(String::len).max().unwrap_or(0);
+    fn check_lengths(&self, vocab: &Vocab, merges: &Merges) -> Result<()> {
+        let longest = vocab.keys().map(String::len).max().unwrap_or(0);
         let prefix = self.continuing_subword_prefix.as_ref().map_or(0, String::len);
         let fits = |(left, right): &&(String, String)| {
             right.len().checked_sub(prefix).is_some_and(|right| left.len() + right <= longest)
         };
-        match self.merges.iter().find(|merge| !fits(merge)) {
+        match merges.iter().find(|merge| !fits(merge)) {
             None => Ok(()),
             Some((left, right)) => Err(refuse(format!("a merge of {left:?} and {right:?}, which make no piece"))),
         }
     }
 }
 
-fn merges<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Merges, D::Error> {
+impl<'de> Deserialize<'de> for Pieces {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(PiecesVisitor)
+    }
+}
+
+struct PiecesVisitor;
+
+impl<'de> Visitor<'de> for PiecesVisitor {
+    type Value = Pieces;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("pieces with ids or with scores")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, pieces: A) -> std::result::Result<Pieces, A::Error> {
+        Vocab::deserialize(value::MapAccessDeserializer::new(pieces)).map(Pieces::Numbered)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, pieces: A) -> std::result::Result<Pieces, A::Error> {
+        Vec::deserialize(value::SeqAccessDeserializer::new(pieces)).map(Pieces::Scored)
+    }
+}
+
+fn merges<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Merges>, D::Error> {
     let merges: Vec<Merge> = Vec::deserialize(deserializer)?;
     // In the same memory.
-    Ok(merges.into_iter().map(|Merge(pair)| pair).collect())
+    Ok(Some(merges.into_iter().map(|Merge(pair)| pair).collect()))
 }
 
 /// A pair, or the text of both with a space between them, as it was written until 2024.
@@ -180,78 +222,5 @@ impl<'de> Visitor<'de> for MergeVisitor {
         let left = pair.next_element()?.ok_or_else(short)?;
         let right = pair.next_element()?.ok_or_else(short)?;
         Ok(Merge((left, right)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::ErrorKind;
-
-    const FIXTURES: [&str; 3] = [
-        include_str!("../../tests/fixtures/text_llama/tokenizer.json"),
-        include_str!("../../tests/fixtures/text_gemma/tokenizer.json"),
-        include_str!("../../../weights-quantized/toybox/text/tokenizer.json"),
-    ];
-
-    /// With what is not asked for taken off, as the library writes it.
-    fn written(mut tokenizer: Tokenizer) -> String {
-        tokenizer.with_padding(None).with_truncation(None).expect("nothing is cut");
-        serde_json::to_string(&tokenizer).expect("JSON")
-    }
-
-    fn by_library(json: &str) -> Tokenizer {
-        Tokenizer::from_bytes(json).expect("a tokenizer")
-    }
-
-    #[test]
-    fn files_are_read_as_the_library_reads_them() {
-        for json in FIXTURES {
-            let Read { tokenizer, highest_id } = read(json.as_bytes()).expect("a tokenizer");
-            let theirs = by_library(json);
-            assert_eq!(highest_id, theirs.get_vocab(true).into_values().max());
-            assert!(written(tokenizer) == written(theirs));
-        }
-    }
-
-    /// A small vocabulary; `merges` and what else the model says are put in.
-    fn small(merges: &str, more: &str) -> String {
-        let added = r#"{ "id": 4, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true }"#;
-        format!(
-            r#"{{ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [{added}], "model":
-            {{ "type": "BPE", "vocab": {{ "a": 0, "b": 1, "ab": 2, "<unk>": 3 }}, "merges": {merges} {more} }} }}"#
-        )
-    }
-
-    #[test]
-    fn both_ways_to_write_merges_and_every_option_are_read() {
-        let options = r#", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true, "ignore_merges": true,
-            "dropout": 0.0, "continuing_subword_prefix": null, "end_of_word_suffix": "a""#;
-        for json in [small(r#"["a b"]"#, ""), small(r#"[["a", "b"]]"#, options), small("[]", options)] {
-            let Read { tokenizer, highest_id } = read(json.as_bytes()).expect("a tokenizer");
-            assert_eq!(highest_id, Some(4));
-            assert_eq!(written(tokenizer), written(by_library(&json)));
-        }
-    }
-
-    #[test]
-    fn what_is_no_tokenizer_is_refused() {
-        let cases = [
-            (small(r#"["a b a"]"#, ""), "two pieces"),
-            (small(r#"[["a"]]"#, ""), "fewer"),
-            (small(r#"[["<unk>", "ab"]]"#, ""), "make no piece"),
-            (small(r#"[["a", "b"]]"#, r#", "continuing_subword_prefix": "long""#), "make no piece"),
-            (small(r#"[["b", "a"]]"#, ""), "out of vocabulary"),
-            (small("[]", r#", "dropout": 2.0"#), "ropout"),
-            (small("[]", "").replace("1.0", "2.0"), "version 2.0"),
-            (small("[]", "").replace("BPE", "Words"), "tokenizer"),
-            ("[1]".to_owned(), "tokenizer"),
-        ];
-        for (json, part) in cases {
-            let error = read(json.as_bytes()).err().unwrap_or_else(|| panic!("accepted: {json}"));
-            assert_eq!(error.kind(), ErrorKind::BadModel);
-            assert!(error.to_string().contains(part), "{part}: {error}");
-        }
     }
 }
