@@ -8,8 +8,6 @@ use flagdit::weights::header::Dtype;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use crate::vocabulary::Family;
-
 /// What [`model`] knows.
 pub const NAMES: [&str; 10] = [
     "lumina-t2i",
@@ -26,6 +24,15 @@ pub const NAMES: [&str; 10] = [
 
 /// The labels of ImageNet.
 const CLASSES: usize = 1000;
+
+/// The pieces that stand before all others, and whether a space goes before the text.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// Marks in the order of their ids, `<unk>` among them.
+    pub marks: &'static [&'static str],
+    /// LLaMA's models put a space before the text, Gemma's do not.
+    pub has_dummy_prefix: bool,
+}
 
 /// A denoiser, and what it is used with where that is not another one's affair.
 pub struct Model {

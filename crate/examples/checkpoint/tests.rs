@@ -10,10 +10,10 @@ use flagdit::weights::checkpoint::Checkpoint;
 use flagdit::weights::header::Dtype;
 use serde_json::{Map, Value, json};
 
-use crate::models::{self, Changes, Text};
+use crate::models::{self, Changes, Family, Text};
 use crate::numbers::{Numbers, Spread};
 use crate::tensors::{self, Entry};
-use crate::vocabulary::{self, Family};
+use crate::vocabulary;
 use crate::{Part, files, write};
 
 /// Of a sample of a million, eight standard errors.

@@ -1,6 +1,8 @@
 //! A SentencePiece model with as many pieces as a released one, of words that nobody has learnt: `▁ka`, `kamoti`. The files
 //! of the released models cannot be had without an agreement; what is read and merged is as much as theirs.
 
+use crate::models::Family;
+
 /// What stands for a space in a piece.
 const SPACE: char = '▁';
 /// Syllables are pairs of these. Half of Gemma's pieces have letters of more than a byte.
@@ -19,15 +21,6 @@ enum Kind {
     Unknown = 2,
     Control = 3,
     Byte = 6,
-}
-
-/// The pieces that stand before all others, and whether a space goes before the text.
-#[derive(Debug, Clone, Copy)]
-pub struct Family {
-    /// Marks in the order of their ids, `<unk>` among them.
-    pub marks: &'static [&'static str],
-    /// LLaMA's models put a space before the text, Gemma's do not.
-    pub has_dummy_prefix: bool,
 }
 
 /// A `tokenizer.model` of `size` pieces.
