@@ -31,7 +31,7 @@ impl Placement {
     /// cannot bind. A row is never divided.
     pub fn pieces(self, shape: &[usize], format: Format) -> Vec<Range<usize>> {
         let rows = shape.first().copied().unwrap_or(1);
-        let [_, cols] = *shape else { return vec![0..rows] };
+        let [_, cols] = *shape else { return std::iter::once(0..rows).collect() };
         // Codes and scales lie apart, but codes are most of both.
         let at_once = (self.largest / self.bytes(&[1, cols], format).max(1)).clamp(1, rows.max(1) as u64) as usize;
         let count = rows.div_ceil(at_once).max(1);
