@@ -139,7 +139,7 @@ impl Source {
                 sample.caption
             }
             Kind::Video => {
-                let sample = video::sample(rng);
+                let sample = video::sample(rng, self.stage.spins);
                 sample.clip.render(width, height, bucket.frames).iter().for_each(|rgb| add_picture(rgb, values));
                 sample.caption
             }

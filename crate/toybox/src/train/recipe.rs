@@ -13,6 +13,7 @@ use flagdit::{
 use serde::{Deserialize, Serialize};
 
 use super::{optimizer::StepOptions, schedule::learning_rate};
+use crate::world::video;
 
 /// A whole recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -157,6 +158,13 @@ pub struct Stage {
     pub buckets: Vec<Bucket>,
     /// Share of the pictures that come from the simple curriculum, at the start and at the end.
     pub simple: (f32, f32),
+    /// Share of the videos in which something spins.
+    #[serde(default = "spins")]
+    pub spins: f32,
+}
+
+fn spins() -> f32 {
+    video::SPINS
 }
 
 impl Recipe {
@@ -188,6 +196,7 @@ impl Recipe {
         for (name, stage) in [("autoencoder", &self.autoencoder), ("flow", &self.flow), ("decoder", &self.decoder)] {
             ensure!(stage.pictures > 0 && stage.batch > 0, "{name}: pictures and batch must be above 0");
             ensure!(!stage.buckets.is_empty(), "{name}.buckets: expected at least one");
+            ensure!((0.0..=1.0).contains(&stage.spins), "{name}.spins: expected 0 to 1, found {}", stage.spins);
             for bucket in &stage.buckets {
                 self.check_bucket(bucket, multiple).with_context(|| format!("{name}.buckets: {bucket:?}"))?;
             }

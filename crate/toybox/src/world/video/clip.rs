@@ -32,6 +32,10 @@ impl Clip {
             Size::Small => rng.range(0.28, 0.32),
             Size::Large => rng.range(0.42, 0.47),
         };
+        if motion.spins() {
+            // Upright at first, so that every frame shows the turn that its place in the clip says.
+            scene.objects[0].angle = 0.0;
+        }
         let (from, to) = sample_way(rng, motion);
         Self { motion, scene, from, to }
     }

@@ -71,14 +71,14 @@ pub(super) struct Pose {
 }
 
 impl Motion {
-    /// Draws a motion: half of the clips show moves, a fifth of all a move with a spin, and a sixth a spin in its place:
-    /// more than any other motion, because turned outlines are what is hardest to learn.
-    pub fn sample(rng: &mut Rng) -> Self {
+    /// Draws a motion, of which the share `spins` spins, more than half of it while it moves. Of the others half move.
+    pub fn sample(rng: &mut Rng, spins: f32) -> Self {
         let direction = rng.choose(&Direction::ALL);
+        let moves = 0.52 * (1.0 - spins);
         match rng.uniform() {
-            u if u < 0.32 => Self::Moves(direction),
-            u if u < 0.54 => Self::MovesAndSpins(direction),
-            u if u < 0.70 => Self::Spins,
+            u if u < moves => Self::Moves(direction),
+            u if u < moves + 0.58 * spins => Self::MovesAndSpins(direction),
+            u if u < moves + spins => Self::Spins,
             _ => rng.choose(&[Self::Grows, Self::Shrinks, Self::Bounces, Self::Circles, Self::Blinks]),
         }
     }

@@ -5,7 +5,7 @@ use crate::world::{Colour, Shape};
 
 fn clips(n: usize, seed: u64) -> Vec<VideoSample> {
     let mut rng = Rng::new(seed);
-    (0..n).map(|_| sample(&mut rng)).collect()
+    (0..n).map(|_| sample(&mut rng, SPINS)).collect()
 }
 
 /// The pixels that differ from the one in the corner.
@@ -62,6 +62,18 @@ fn every_spin_is_seen_from_frame_to_frame() {
                 assert!(changed > 20, "{changed} bytes differ where a {} spins", shape.name());
             }
         }
+    }
+}
+
+#[test]
+fn as_many_clips_spin_as_are_asked_for() {
+    const CLIPS: usize = 4000;
+    // Four standard deviations of a share of so many.
+    const TOLERANCE: f32 = 0.032;
+    for share in [0.0, SPINS, 0.65, 1.0] {
+        let mut rng = Rng::new(6);
+        let spin = (0..CLIPS).filter(|_| sample(&mut rng, share).clip.motion.spins()).count() as f32 / CLIPS as f32;
+        assert!((spin - share).abs() < TOLERANCE, "{spin} of the clips spin, where {share} should");
     }
 }
 
