@@ -5,6 +5,7 @@
 //! allocated for it. [`Reader`] brings them together and hands out one tensor at a time, every byte checked against
 //! its chunk's SHA-256. [`Writer`] makes such a folder of what [`Packing`] has made of numbers.
 
+mod ahead;
 mod check;
 #[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;
@@ -23,6 +24,7 @@ pub mod params;
 mod path;
 #[cfg(feature = "engine")]
 mod placement;
+mod places;
 mod reader;
 pub mod recipe;
 mod shard;
@@ -42,7 +44,7 @@ pub use packed::{Packed, Packing};
 #[cfg(feature = "engine")]
 pub use placement::Placement;
 pub use reader::{DenseTensor, RawData, RawTensor, Reader};
-pub use source::{ByteSource, Folder, LocalFuture, Memory, folder};
+pub use source::{BlockingSource, ByteSource, Folder, LocalFuture, Memory, folder};
 pub use writer::Writer;
 
 /// A model's identity: the SHA-256 of the text of its manifest, which pins every byte of it.

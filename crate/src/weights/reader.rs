@@ -14,6 +14,7 @@ use crate::weights::digest::sha256_hex;
 use crate::weights::header::{self, Header};
 use crate::weights::manifest::{Manifest, TensorEntry};
 use crate::weights::opening::{check_size, read_manifest, read_start};
+use crate::weights::places::{endings, parts_of, range_of};
 use crate::weights::source::ByteSource;
 use crate::weights::stored::{CODES, MINS, SCALES, stored};
 use crate::weights::verified::VerifiedFiles;
@@ -23,18 +24,18 @@ const _: () = assert!(cfg!(target_endian = "little"), "flagdit runs on little-en
 
 /// An opened model.
 pub struct Reader {
-    manifest: Manifest,
+    pub(super) manifest: Manifest,
     identity: String,
-    files: VerifiedFiles,
+    pub(super) files: VerifiedFiles,
     /// By file; `None` where a file is not a shard.
-    shards: Vec<Option<Shard>>,
+    pub(super) shards: Vec<Option<Shard>>,
 }
 
-struct Shard {
-    header: Header,
+pub(super) struct Shard {
+    pub header: Header,
     /// SHA-256 of the header as it was read on opening, before any chunk was verified.
     sha256: String,
-    is_confirmed: Cell<bool>,
+    pub is_confirmed: Cell<bool>,
 }
 
 /// A tensor as numbers.
@@ -168,8 +169,8 @@ impl Reader {
         for (name, entry) in names.filter_map(|name| Some((name, self.manifest.tensors.get(name)?))) {
             for part in entry.row_parts() {
                 let Some(Shard { header, .. }) = self.shards.get(part.file).and_then(Option::as_ref) else { continue };
-                let endings = if entry.format.is_quantized() { &[CODES, SCALES, MINS][..] } else { &[""] };
-                let stored = endings.iter().filter_map(|ending| header.tensors.get(&format!("{name}{ending}")));
+                let stored =
+                    endings(entry.format).iter().filter_map(|ending| header.tensors.get(&format!("{name}{ending}")));
                 ranges.push((part.file, 0..header.data_start));
                 ranges.extend(stored.map(|stored| (part.file, stored.offset..stored.offset + stored.bytes)));
             }
@@ -278,17 +279,12 @@ impl Reader {
         let purpose = format!("tensor {name}");
         let stored_name = format!("{name}{ending}");
         let mut numbers = Vec::new();
-        for part in entry.row_parts() {
-            let wanted = rows.start.max(part.rows[0])..rows.end.min(part.rows[1]);
-            if wanted.is_empty() {
-                continue;
-            }
+        for (part, wanted) in parts_of(entry, &rows) {
             // Opening has checked that every entry is there, in whole rows.
             let stored = self.confirmed_header(part.file, &purpose).await?.tensors.get(&stored_name);
             let stored = stored.ok_or_else(|| Error::bad_model(&purpose).expected(&stored_name).found("none"))?;
-            let row_bytes = stored.bytes / part.rows().len() as u64;
-            let start = stored.offset + (wanted.start - part.rows[0]) as u64 * row_bytes;
-            let count = (wanted.len() as u64 * row_bytes) as usize / size_of::<T>();
+            let Range { start, end } = range_of(stored, &part, &wanted);
+            let count = (end - start) as usize / size_of::<T>();
             let mut piece = vec![T::zeroed(); count];
             self.files.read_into(part.file, start, bytemuck::cast_slice_mut(&mut piece), &purpose).await?;
             numbers = if numbers.is_empty() { piece } else { [numbers, piece].concat() };

@@ -6,6 +6,7 @@ use std::future::{Future, ready};
 use std::io::{ErrorKind as IoErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::path;
@@ -35,8 +36,22 @@ pub trait ByteSource {
         })
     }
 
+    /// The same files for threads that read ahead, where a thread can wait for them.
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
+        None
+    }
+
     /// Where this is, for messages: a folder, a URL.
     fn name(&self) -> String;
+}
+
+/// Files that any thread may read, and waits for.
+pub trait BlockingSource: Send + Sync {
+    /// Fills `bytes` with those of the file `path` from `offset` on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::File`] if there are not so many, or they cannot be read.
+    fn fill(&self, path: &str, offset: u64, bytes: &mut [u8]) -> Result<()>;
 }
 
 /// A model folder on disk.
@@ -91,10 +106,6 @@ impl Folder {
         Ok(file)
     }
 
-    fn fill_from(&self, path: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        self.at(path, offset, bytes.len())?.read_exact(bytes).map_err(|error| self.failure(path, &error))
-    }
-
     fn full_name(&self, path: &str) -> String {
         self.root.join(path).display().to_string()
     }
@@ -114,11 +125,21 @@ impl ByteSource for Folder {
     }
 
     fn read_into<'a>(&'a self, path: &'a str, offset: u64, bytes: &'a mut [u8]) -> LocalFuture<'a, Result<()>> {
-        Box::pin(ready(self.fill_from(path, offset, bytes)))
+        Box::pin(ready(self.fill(path, offset, bytes)))
+    }
+
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
+        Some(Arc::new(self.clone()))
     }
 
     fn name(&self) -> String {
         self.root.display().to_string()
+    }
+}
+
+impl BlockingSource for Folder {
+    fn fill(&self, path: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        self.at(path, offset, bytes.len())?.read_exact(bytes).map_err(|error| self.failure(path, &error))
     }
 }
 

@@ -1,23 +1,28 @@
 //! Reads ranges of a model's files, and hands out no byte whose chunk was not compared with its hash.
 //!
 //! A chunk is hashed when it is first touched: where all of it is wanted in the place where it is wanted. One chunk that was
-//! not is kept, so reading tensors in the order in which they lie asks the source for every byte once.
+//! not is kept, so reading tensors in the order in which they lie asks the source for every byte once. Where the source can be
+//! read by threads ([`BlockingSource`](super::source::BlockingSource)), what is announced is read and hashed [`Ahead`].
 
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::weights::ahead::{Ahead, Found};
 use crate::weights::digest::{CHUNK_BYTES, FileDigest, chunk_range, sha256_hex};
 use crate::weights::manifest::FileEntry;
 use crate::weights::source::ByteSource;
 
 pub(super) struct VerifiedFiles {
     source: Rc<dyn ByteSource>,
-    files: Vec<FileEntry>,
+    files: Arc<[FileEntry]>,
     /// Which chunks of which file were found good.
     good: RefCell<Vec<Vec<bool>>>,
     last: RefCell<Option<Chunk>>,
+    /// What was announced.
+    ahead: RefCell<Option<Ahead>>,
 }
 
 struct Chunk {
@@ -29,7 +34,20 @@ struct Chunk {
 impl VerifiedFiles {
     pub fn new(source: Rc<dyn ByteSource>, files: Vec<FileEntry>) -> Self {
         let good = files.iter().map(|file| vec![false; file.chunks.len()]).collect();
-        Self { source, files, good: RefCell::new(good), last: RefCell::new(None) }
+        let (good, last, ahead) = (RefCell::new(good), RefCell::new(None), RefCell::new(None));
+        Self { source, files: files.into(), good, last, ahead }
+    }
+
+    /// Tells which ranges of files will be read, in this order.
+    pub fn announce(&self, ranges: &[(usize, Range<u64>)]) {
+        let Some(source) = self.source.blocking() else { return };
+        let chunks = |(file, range): &(usize, Range<u64>)| {
+            let file = *file;
+            (range.start / CHUNK_BYTES..range.end.div_ceil(CHUNK_BYTES)).map(move |chunk| (file, chunk))
+        };
+        let good = self.good.borrow();
+        let is_good = |(file, chunk): (usize, u64)| good[file][chunk as usize];
+        self.ahead.replace(Ahead::begin(&source, &self.files, ranges.iter().flat_map(chunks), is_good));
     }
 
     /// How many bytes were found good so far.
@@ -50,7 +68,7 @@ impl VerifiedFiles {
         let of_file = |(good, file): (&Vec<bool>, &FileEntry)| -> u64 {
             good.iter().enumerate().filter(|(_, is_good)| **is_good).map(|(chunk, _)| bytes(chunk, file)).sum()
         };
-        good.iter().zip(&self.files).map(of_file).sum()
+        good.iter().zip(&*self.files).map(of_file).sum()
     }
 
     /// The bytes of `file` in `range`, which lies in it. `purpose` is what a message says they are for.
@@ -83,6 +101,16 @@ impl VerifiedFiles {
         }
         let range = chunk_range(chunk, self.files[file].bytes);
         let is_good = self.good.borrow()[file][chunk as usize];
+        if let Some(found) = self.announced(file, chunk) {
+            let Found { bytes: found, sha256 } = found?;
+            if !is_good {
+                self.check_chunk(file, chunk, &sha256.unwrap_or_else(|| sha256_hex(&found)), purpose)?;
+            }
+            let found = Chunk { file, range, bytes: found };
+            bytes.copy_from_slice(found.part(&wanted));
+            self.last.replace(Some(found));
+            return Ok(());
+        }
         if is_good || wanted == range {
             self.source.read_into(&self.files[file].path, wanted.start, bytes).await?;
             return if is_good { Ok(()) } else { self.check_chunk(file, chunk, &sha256_hex(bytes), purpose) };
@@ -96,6 +124,16 @@ impl VerifiedFiles {
         bytes.copy_from_slice(found.part(&wanted));
         self.last.replace(Some(found));
         Ok(())
+    }
+
+    /// The chunk as it was read ahead, if it was announced.
+    fn announced(&self, file: usize, chunk: u64) -> Option<Result<Found>> {
+        let mut ahead = self.ahead.borrow_mut();
+        let found = ahead.as_mut()?.take((file, chunk));
+        if ahead.as_ref().is_some_and(Ahead::is_over) {
+            ahead.take();
+        }
+        found
     }
 
     /// Compares every chunk and every file with its hash; `progress` is told bytes done and bytes in all.

@@ -51,12 +51,23 @@ impl Params {
         let wanted = reader.names_in_order(component).into_iter().filter(|name| !left_out.contains(name));
         let entry = |name: &str| reader.manifest().tensors.get(name).map(|entry| (&entry.shape[..], entry.format));
         let pieces = |name| entry(name).map_or(Vec::new(), |(shape, format)| placement.pieces(shape, format));
-        for (name, rows) in wanted.flat_map(|name| pieces(name).into_iter().map(move |rows| (name, rows))) {
-            let parts = if on_gpu { parts(entry(name), &rows) } else { Vec::new() };
-            if parts.len() > 1 {
-                params.append(&name[prefix..], put_together(reader, name, parts, params.device(), moved).await?);
-                continue;
-            }
+        let in_parts = |name, rows: Range<usize>| match on_gpu {
+            true => parts(entry(name), &rows),
+            false => vec![rows],
+        };
+        let pieces: Vec<(&str, Vec<Range<usize>>)> = wanted
+            .flat_map(|name| pieces(name).into_iter().map(move |rows| (name, rows)))
+            .map(|(name, rows)| (name, in_parts(name, rows)))
+            .collect();
+        reader.announce(pieces.iter().flat_map(|(name, parts)| parts.iter().map(|rows| (*name, rows.clone()))));
+        for (name, mut parts) in pieces {
+            let rows = match parts.len() {
+                1 => parts.remove(0),
+                _ => {
+                    params.append(&name[prefix..], put_together(reader, name, parts, params.device(), moved).await?);
+                    continue;
+                }
+            };
             let raw = reader.raw_rows(name, rows.clone()).await?;
             let stored = if on_gpu { as_stored(name, &raw, params.device())? } else { None };
             match stored {

@@ -2,6 +2,7 @@
 
 mod damaged_manifest;
 mod damaged_shards;
+mod read_ahead;
 mod round_trip;
 
 use std::collections::BTreeMap;
