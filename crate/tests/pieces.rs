@@ -1,5 +1,5 @@
-//! Matrices that a device cannot bind come in pieces: the same networks on a device that binds a few KiB and on one that binds
-//! everything.
+//! Matrices that a device cannot bind come in pieces, and tokens in spans: the same networks on a device that binds a few KiB
+//! and on one that binds everything.
 
 #[path = "support/labels.rs"]
 mod labels;
@@ -149,28 +149,84 @@ fn networks_work_in_pieces() {
     }
 }
 
+/// ‖found − expected‖ / ‖expected‖ of a velocity whose attention is put together of several: sums in another order.
+const PUT_TOGETHER: f64 = 1e-5;
+
+/// A clip, whose frames have phases and two sorts of separators, and pictures with one sort or none.
+#[test]
+fn tokens_in_spans_become_what_they_become_together() {
+    let next = tempfile::tempdir().expect("a folder for temporary files");
+    labels::write(next.path(), "next");
+    let options = Options {
+        quant: Quant::F32,
+        recipe: None,
+        config: Some(next.path().join(labels::ARGUMENTS)),
+        text_encoder: None,
+        vae: None,
+        part: Some(Part::Denoiser),
+    };
+    let target = next.path().join("model");
+    convert(&next.path().join(labels::CHECKPOINT), &target, &options, &mut |_| Ok(())).expect("a denoiser");
+    let clip = LatentShape::Frames { frames: 3, height: 4, width: 6 };
+    for (folder, shape) in [(Path::new(TOYBOX), clip), (&target, LatentShape::picture(6, 8))] {
+        let reader = open(folder);
+        for device in [Device::cpu(), gpu()] {
+            let model = block_on(parts::denoiser(&reader, &device, &mut |_| ())).expect("its denoiser");
+            let config = model.config();
+            let caption = match config.num_classes {
+                Some(_) => model.prepare_labels(Tensor::<1, Int>::from_ints([1, 2], device.burn())),
+                None => {
+                    let mask = Tensor::from_data([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], device.burn());
+                    model.prepare(&Caption { features: normal(3, [2, 3, config.cap_feat_dim], &device), mask })
+                }
+            };
+            let LatentShape::Frames { frames, height, width } = shape else { unreachable!("both are pictures") };
+            let x = normal(1, [2, config.in_channels, frames * height, width], &device);
+            let velocity = |most_tokens: Option<usize>| {
+                let options = SequenceOptions { most_tokens, ..SequenceOptions::default() };
+                let sequence = model.sequence(shape, options, device.burn());
+                let t = Tensor::from_data([0.3, 0.7], device.burn());
+                values(model.forward_prepared(x.clone(), t, &caption, &sequence))
+            };
+            let expected = velocity(None);
+            // One token alone may be a separator.
+            for most in [1, 5, 8, 1000] {
+                let error = distance(&velocity(Some(most)), &expected);
+                println!("{} tokens at once on {}: {error:.1e} off", most, device.name());
+                assert!(error <= PUT_TOGETHER, "{most} tokens at once on {}: {error:.1e} off", device.name());
+            }
+        }
+    }
+}
+
 /// Bytes in which the shipped decoder takes four tiles for a picture of 128 × 128.
 const TILE_BYTES: u64 = 800 << 10;
 /// More than the tokens of one row of [`LONG`] frames, less than those of two.
 const ROW_BYTES: u64 = 300 << 10;
 const LONG: usize = 40;
 
-/// A guided evaluation has two rows, and neither knows of the other.
+/// Less than the tokens of one row.
+const SPAN_BYTES: u64 = 160 << 10;
+
+/// A guided evaluation has two rows, and neither knows of the other; a row's tokens are bound span by span.
 #[test]
-fn rows_that_cannot_be_bound_together_are_evaluated_one_by_one() {
+fn rows_and_tokens_that_cannot_be_bound_together_are_evaluated_apart() {
     let request = Request { width: Some(32), height: Some(32), ..Request::video("a red star spins", LONG) };
-    let make = |device: Device, batch: usize| {
+    let make = |device: Device, batch: usize, is_whole: bool| {
         let pipeline = toybox(device);
         let request = request.clone().seed(4).steps(2);
         let settings = pipeline.settings(&request).expect("a request of it");
         let plan = Plan::new(pipeline.blueprint(), &settings, pipeline.device().capacity()).expect("a plan");
-        assert_eq!((plan.batch, plan.obstacles), (batch, Vec::new()));
+        assert_eq!((plan.batch, plan.span == plan.tokens, plan.obstacles), (batch, is_whole, Vec::new()));
         output(&pipeline, request).frames
     };
-    let (found, expected) = (make(Device::cpu().binding(ROW_BYTES), 1), make(Device::cpu(), 2));
-    let worst = found.iter().zip(&expected).map(|(found, expected)| psnr(found, expected)).fold(f64::MAX, f64::min);
-    println!("row by row: {worst:.1} dB");
-    assert!(worst >= SAME_PICTURE, "{worst:.1} dB");
+    let expected = make(Device::cpu(), 2, true);
+    for (bytes, is_whole) in [(ROW_BYTES, true), (SPAN_BYTES, false)] {
+        let found = make(Device::cpu().binding(bytes), 1, is_whole);
+        let worst = found.iter().zip(&expected).map(|(found, expected)| psnr(found, expected)).fold(f64::MAX, f64::min);
+        println!("{bytes} bytes at once: {worst:.1} dB");
+        assert!(worst >= SAME_PICTURE, "{bytes} bytes at once: {worst:.1} dB");
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ impl Extrapolated {
             rope_scaling_factor: self.rope_scaling_factor,
             base_tokens: self.base_seqlen.filter(|_| self.proportional_attn),
             is_circle: false,
+            most_tokens: None,
         }
     }
 }

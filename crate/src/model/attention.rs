@@ -9,9 +9,10 @@ use burn::{
 use super::{FlagDitConfig, sequence::Sequence};
 use crate::{
     nn::{
-        attention::{add_attention, attention, merge_heads, split_heads},
+        attention::{add_attention, attention, attention_to_parts, merge_heads, split_heads},
         linear::Linear,
         norm::LayerNorm,
+        rope::Rope,
     },
     weights::params::{Init, Params},
 };
@@ -96,15 +97,44 @@ impl JointAttention {
 
     /// What the heads saw, `[B, N, D]` of `[B, N, D]`; `wo` is still to follow.
     pub fn heads(&self, x: Tensor<3>, sequence: &Sequence, caption: Option<&CaptionKeys>) -> Tensor<3> {
-        let q = sequence.rope.heads(self.wq.forward(x.clone()), self.heads, self.q_norm.as_ref()); // [B, H, N, d]
-        let k = sequence.rope.heads(self.wk.forward(x.clone()), self.kv_heads, self.k_norm.as_ref());
-        let v = split_heads(self.wv.forward(x), self.kv_heads);
+        let (q, k, v) = self.projections(x, &sequence.rope);
         let own = attention(q.clone(), k, v, sequence.scale, sequence.bias.clone());
-        merge_heads(match caption {
-            Some(caption) => add_caption(own, q, caption.clone()),
-            None => own,
-        })
+        merged(own, q, caption)
     }
+
+    /// [`Self::heads`] of the spans of a stream, one after another, of which each sees all. A sequence in spans has no padding.
+    pub fn heads_of_spans(
+        &self,
+        spans: Vec<Tensor<3>>,
+        sequence: &Sequence,
+        caption: Option<&CaptionKeys>,
+    ) -> Vec<Tensor<3>> {
+        let (mut first, mut queries, mut parts) = (0, Vec::new(), Vec::new());
+        for x in spans {
+            let tokens = x.dims()[1];
+            let (q, k, v) = self.projections(x, &sequence.rope.span(first, tokens));
+            first += tokens;
+            queries.push(q);
+            parts.push([k, v]);
+        }
+        let of_span = |q: Tensor<4>| merged(attention_to_parts(q.clone(), &parts, sequence.scale), q, caption);
+        queries.into_iter().map(of_span).collect()
+    }
+
+    /// Queries `[B, H, N, d]`, and keys and values `[B, Hkv, N, d]`, of `[B, N, D]`.
+    fn projections(&self, x: Tensor<3>, rope: &Rope) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+        let q = rope.heads(self.wq.forward(x.clone()), self.heads, self.q_norm.as_ref());
+        let k = rope.heads(self.wk.forward(x.clone()), self.kv_heads, self.k_norm.as_ref());
+        (q, k, split_heads(self.wv.forward(x), self.kv_heads))
+    }
+}
+
+/// Own attention with the caption's, where there is one: `[B, N, D]`.
+fn merged(own: Tensor<4>, q: Tensor<4>, caption: Option<&CaptionKeys>) -> Tensor<3> {
+    merge_heads(match caption {
+        Some(caption) => add_caption(own, q, caption.clone()),
+        None => own,
+    })
 }
 
 /// The caption's part is added: the same rotated queries; keys without rotation; the plain scale; gated a head.

@@ -39,6 +39,7 @@ pub struct Block {
 }
 
 /// What the conditioning vector sets for one of a block's two halves.
+#[derive(Clone)]
 pub(crate) struct Adaptive {
     /// On the way in.
     pub enter: Adaptation,
@@ -88,9 +89,32 @@ impl Block {
         let [first, second] = self.adaptive(conditioning);
         let h = self.attention_norm.modulated(x.clone(), first.enter);
         let h = self.attention.heads(h, sequence, caption);
+        self.rest(x, h, first.gates, second)
+    }
+
+    /// [`Self::forward`] of the spans of a stream, one after another.
+    pub fn forward_spans(
+        &self,
+        mut spans: Vec<Tensor<3>>,
+        conditioning: Tensor<2>,
+        sequence: &Sequence,
+        caption: Option<&CaptionKeys>,
+    ) -> Vec<Tensor<3>> {
+        if spans.len() == 1 {
+            return vec![self.forward(spans.remove(0), conditioning, sequence, caption)];
+        }
+        let [first, second] = self.adaptive(conditioning);
+        let normed = spans.iter().map(|x| self.attention_norm.modulated(x.clone(), first.enter.clone())).collect();
+        let heads = self.attention.heads_of_spans(normed, sequence, caption);
+        let rest = |(x, h)| self.rest(x, h, first.gates.clone(), second.clone());
+        spans.into_iter().zip(heads).map(rest).collect()
+    }
+
+    /// What follows on the heads of attention: all that a token does by itself.
+    fn rest(&self, x: Tensor<3>, heads: Tensor<3>, gates: Gates, second: Adaptive) -> Tensor<3> {
         let x = match &self.attention_post_norm {
-            Some(norm) => x + first.gates.vectors() * norm.forward(self.attention.wo.forward(h)),
-            None => self.attention.wo.residual(h, x, first.gates),
+            Some(norm) => x + gates.vectors() * norm.forward(self.attention.wo.forward(heads)),
+            None => self.attention.wo.residual(heads, x, gates),
         };
         let h = self.ffn_norm.modulated(x.clone(), second.enter);
         match &self.ffn_post_norm {

@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Int, Tensor, TensorData},
+    tensor::{Device, Int, Tensor, TensorData},
 };
 
 use crate::{
@@ -20,15 +20,21 @@ pub struct TimestepEmbedder {
     pub linear_1: Linear,
     /// E to E.
     pub linear_2: Linear,
+    /// Of the features, `[1, 128]`: no parameter, but not to be brought to the device at every evaluation.
+    frequencies: Tensor<2>,
 }
 
 impl TimestepEmbedder {
     /// To vectors of width `width`. Training from nothing starts with the variance kept: upstream's 0.02 suits a width
     /// of thousands, and leaves a narrow model with a conditioning vector of a few hundredths.
     pub fn new(width: usize, params: &Params) -> Self {
+        let half = FREQUENCIES / 2;
+        let frequencies: Vec<f32> =
+            (0..half).map(|k| (-(10_000f64.ln()) * k as f64 / half as f64).exp() as f32).collect();
         Self {
             linear_1: Linear::new(FREQUENCIES, width, Init::Lecun, &params.child("linear_1")),
             linear_2: Linear::new(width, width, Init::Lecun, &params.child("linear_2")),
+            frequencies: Tensor::from_data(TensorData::new(frequencies, [1, half]), params.device()),
         }
     }
 
@@ -44,11 +50,7 @@ impl TimestepEmbedder {
     }
 
     fn hidden(&self, t: Tensor<1>) -> Tensor<2> {
-        let half = FREQUENCIES / 2;
-        let frequencies: Vec<f32> =
-            (0..half).map(|k| (-(10_000f64.ln()) * k as f64 / half as f64).exp() as f32).collect();
-        let frequencies = Tensor::from_data(TensorData::new(frequencies, [1, half]), &t.device());
-        let angles = t.unsqueeze_dim::<2>(1) * frequencies; // [B, 128]
+        let angles = t.unsqueeze_dim::<2>(1) * self.frequencies.clone(); // [B, 128]
         let features = Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1); // [B, 256], cosines first
         self.linear_1.activated(features, None)
     }
@@ -73,16 +75,21 @@ impl PhaseEmbedder {
     /// Patches `[B, F·R·C, D]` of `frames` frames F, the first at phase 0, the last at 1; of the same shape.
     pub fn add(&self, patches: Tensor<3>, frames: usize) -> Tensor<3> {
         let [batch, count, dim] = patches.dims();
+        let phases = self.of_frames(frames, &patches.device()).reshape([1, frames, 1, dim]); // [1, F, 1, D]
+        let patches = patches.reshape([batch, frames, count / frames, dim]); // [B, F, R·C, D]
+        (patches + phases).reshape([batch, count, dim]) // [B, F·R·C, D]
+    }
+
+    /// What a patch of each of so many frames F gets, `[F, D]`.
+    pub fn of_frames(&self, frames: usize, device: &Device) -> Tensor<2> {
         let angle = |i: usize| {
             let (frame, wave) = (i / WAVES, i % WAVES + 1);
             std::f32::consts::PI * wave as f32 * frame as f32 / (frames - 1).max(1) as f32
         };
         let angles: Vec<f32> = (0..frames * WAVES).map(angle).collect();
-        let angles = Tensor::<2>::from_data(TensorData::new(angles, [frames, WAVES]), &patches.device());
+        let angles = Tensor::<2>::from_data(TensorData::new(angles, [frames, WAVES]), device);
         let features = Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1); // [F, 8], cosines first
-        let phases = self.linear.forward(features).reshape([1, frames, 1, dim]); // [1, F, 1, D]
-        let patches = patches.reshape([batch, frames, count / frames, dim]); // [B, F, R·C, D]
-        (patches + phases).reshape([batch, count, dim]) // [B, F·R·C, D]
+        self.linear.forward(features)
     }
 }
 
@@ -133,7 +140,7 @@ impl LabelEmbedder {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution};
+    use burn::tensor::Distribution;
 
     use super::*;
 

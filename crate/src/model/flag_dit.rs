@@ -149,8 +149,11 @@ impl FlagDit {
 
     /// What leaves the network at x and t, `[B, Cout, H, W]`: of learn_sigma both halves of the channels.
     pub fn output(&self, x: Tensor<4>, t: Tensor<1>, caption: &PreparedCaption, sequence: &Sequence) -> Tensor<4> {
-        let tokens = self.tokens(x, sequence); // [B, N, D]
-        self.unpatchified(self.blocks(tokens, t, caption, sequence), sequence)
+        let spans = match sequence.spans.len() {
+            1 => vec![self.tokens(x, sequence)], // [B, N, D]
+            _ => self.spans(x, sequence),
+        };
+        self.unpatchified(self.blocks(spans, t, caption, sequence), sequence)
     }
 
     /// [`Self::forward_prepared`] for pictures of different sizes, each `[C, H, W]`, in one batch.
@@ -163,7 +166,7 @@ impl FlagDit {
         let ropes: Vec<&Rope> = sequences.iter().map(|s| &s.rope).collect();
         shared.rope = Rope::batch(&ropes, tokens.dims()[1]);
         shared.bias = Some(mask_bias(mask));
-        let out = self.blocks(tokens, t.clone(), caption, &shared); // [B, longest, p·p·Cout]
+        let out = self.blocks(vec![tokens], t.clone(), caption, &shared); // [B, longest, p·p·Cout]
         let cut = |(row, s): (usize, &Sequence)| {
             let tokens = out.clone().narrow(0, row, 1).narrow(1, 0, s.layout.tokens()); // [1, N, p·p·Cout]
             let out = self.unpatchified(tokens, s);
@@ -219,14 +222,14 @@ impl FlagDit {
     }
 
     /// Where a sequence enters and leaves the blocks.
-    fn ends(&self, sequence: &Sequence) -> (&Linear, &FinalLayer) {
+    pub(super) fn ends(&self, sequence: &Sequence) -> (&Linear, &FinalLayer) {
         match &self.audio {
             Some(audio) if sequence.is_sound => (&audio.x_embedder, &audio.final_layer),
             _ => (&self.x_embedder, &self.final_layer),
         }
     }
 
-    fn patch(&self, sequence: &Sequence) -> Patch {
+    pub(super) fn patch(&self, sequence: &Sequence) -> Patch {
         let audio = self.config.audio_patch().filter(|_| sequence.is_sound);
         audio.unwrap_or_else(|| self.config.patch())
     }
@@ -236,14 +239,17 @@ impl FlagDit {
         self.t_embedder.forward(t) + caption.pooled.clone()
     }
 
-    fn blocks(&self, tokens: Tensor<3>, t: Tensor<1>, caption: &PreparedCaption, sequence: &Sequence) -> Tensor<3> {
+    /// Spans of tokens, `[B, n, D]`, to `[B, N, pH·pW·Cout]`.
+    fn blocks(&self, spans: Vec<Tensor<3>>, t: Tensor<1>, caption: &PreparedCaption, sequence: &Sequence) -> Tensor<3> {
         let conditioning = self.t_embedder.activated(t, caption.pooled.clone());
         let layers = self.layers.iter().zip(&caption.keys);
-        let block = |tokens, (layer, keys): (&Block, &Option<CaptionKeys>)| {
-            layer.forward(tokens, conditioning.clone(), sequence, keys.as_ref())
+        let block = |spans, (layer, keys): (&Block, &Option<CaptionKeys>)| {
+            layer.forward_spans(spans, conditioning.clone(), sequence, keys.as_ref())
         };
-        let tokens = layers.fold(tokens, block);
-        self.ends(sequence).1.forward(tokens, conditioning)
+        let last = &self.ends(sequence).1;
+        let spans = layers.fold(spans, block).into_iter();
+        let mut ends: Vec<_> = spans.map(|tokens| last.forward(tokens, conditioning.clone())).collect();
+        if ends.len() == 1 { ends.remove(0) } else { Tensor::cat(ends, 1) } // [B, N, pH·pW·Cout]
     }
 
     /// Final tokens `[B, N, pH·pW·Cout]` to `[B, Cout, H, W]`.

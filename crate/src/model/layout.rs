@@ -52,6 +52,17 @@ pub struct TokenLayout {
     pub nextframe: bool,
 }
 
+/// A token of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// The patch of this number.
+    Patch(usize),
+    /// [nextline].
+    NextLine,
+    /// [nextframe].
+    NextFrame,
+}
+
 /// The extent of what is generated, in the denoiser's space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LatentShape {
@@ -105,6 +116,17 @@ impl TokenLayout {
     pub fn places(&self) -> Vec<[usize; 3]> {
         let &Self { rows, cols, .. } = self;
         (0..self.patches()).map(|patch| [patch / (rows * cols), patch / cols % rows, patch % cols]).collect()
+    }
+
+    /// What token number `token` is.
+    pub fn token(&self, token: usize) -> Token {
+        let (frame, in_frame) = (token / self.frame_tokens(), token % self.frame_tokens());
+        let (row, col) = (in_frame / self.row_tokens(), in_frame % self.row_tokens());
+        match (row == self.rows, col == self.cols) {
+            (true, _) => Token::NextFrame,
+            (false, true) => Token::NextLine,
+            (false, false) => Token::Patch((frame * self.rows + row) * self.cols + col),
+        }
     }
 
     /// Inserts the separators, each `[D]`: `[B, F·R·C, D]` to `[B, N, D]`.
@@ -185,6 +207,12 @@ mod tests {
         let found = inserted.clone().into_data();
         found.assert_eq(&TensorData::new(tokens(&expected.concat()), [BATCH, layout.tokens(), WIDTH]), true);
         layout.remove(inserted).into_data().assert_eq(&patches, true);
+        let number = |token| match layout.token(token) {
+            Token::Patch(patch) => (1 + patch) as f32,
+            Token::NextLine => NEXTLINE,
+            Token::NextFrame => NEXTFRAME,
+        };
+        assert_eq!((0..layout.tokens()).map(number).collect::<Vec<_>>(), expected[0]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod modulation;
 pub mod patches;
 pub mod sequence;
+mod spans;
 
 pub use condition::{Caption, Condition, PreparedCaption};
 pub use config::{AudioPatch, FlagDitConfig, Patch, Prediction, Variant};

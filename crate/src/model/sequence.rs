@@ -1,5 +1,7 @@
 //! What all evaluations of one run share: where tokens stand, and how far they look.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 
 use super::{FlagDit, LatentShape, TokenLayout};
@@ -21,6 +23,8 @@ pub struct SequenceOptions {
     pub time_aware: Option<TimeAware>,
     /// A clip without beginning and end, whose frames are not told how much of it is over.
     pub is_circle: bool,
+    /// Of how many tokens a tensor has the features at most, if a device binds no more at once.
+    pub most_tokens: Option<usize>,
 }
 
 /// Time-aware scaled RoPE (arXiv 2406.18583 §2.1, as `lumina_next_t2i` has it): while the picture is mostly noise its
@@ -51,6 +55,8 @@ pub struct Sequence {
     pub scale: f64,
     /// Which tokens are padding, `[B, 1, 1, N]`.
     pub bias: Option<Tensor<4>>,
+    /// The tokens whose features are one tensor: all, or spans one after another.
+    pub(super) spans: Vec<Range<usize>>,
 }
 
 impl Sequence {
@@ -84,6 +90,7 @@ impl FlagDit {
             late,
             scale: attention_scale(self.config().head_dim(), layout.tokens(), options.base_tokens),
             bias: None,
+            spans: spans(layout.tokens(), options.most_tokens.unwrap_or(usize::MAX)),
         }
     }
 
@@ -101,6 +108,12 @@ impl FlagDit {
             _ => Rope::new(&places().collect::<Vec<_>>(), width, base, scale, Pairing::Adjacent, device),
         }
     }
+}
+
+/// All tokens in as few ranges of no more than `most` (one, if that is none) as there can be, as equal as can be.
+fn spans(tokens: usize, most: usize) -> Vec<Range<usize>> {
+    let count = tokens.div_ceil(most.max(1)).max(1);
+    (0..count).map(|span| span * tokens / count..(span + 1) * tokens / count).collect()
 }
 
 /// 1/√d, or √(log_base(N)/d) where attention is proportional (`forward_with_cfg`).

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-pub use crate::kernels::attention::{add_attention, attention};
+pub use crate::kernels::attention::{add_attention, attention, attention_to_parts};
 
 /// Added to the score of a key that must not be attended to. Far below any score, and finite: a row whose keys
 /// are all masked gives an average instead of NaN.

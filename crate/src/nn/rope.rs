@@ -77,6 +77,12 @@ impl Rope {
         qk_norm_rope(x, heads, norm.map(LayerNorm::parameters), &self.rotation)
     }
 
+    /// The table from position number `first` on, for so many tokens.
+    pub fn span(&self, first: usize, tokens: usize) -> Self {
+        let [cos, sin] = [&self.rotation.cos, &self.rotation.sin].map(|table| table.clone().narrow(2, first, tokens));
+        Self { rotation: self.rotation.with(cos, sin) }
+    }
+
     /// The cosines and sines, each `[1, 1, N, d]`, of a batch `[B, 1, N, d]`.
     pub fn tables(&self) -> (Tensor<4>, Tensor<4>) {
         (self.rotation.cos.clone(), self.rotation.sin.clone())

@@ -126,7 +126,9 @@ impl Pipeline {
             [] => Vec::new(),
             transitions => frames::prompt_weights(transitions, Blueprint::frames(settings))?,
         };
-        let options = SequenceOptions { is_circle: settings.is_loop, ..self.extrapolation(settings, shape) };
+        let most_tokens = (plan.span < plan.tokens).then_some(plan.span);
+        let extrapolation = self.extrapolation(settings, shape);
+        let options = SequenceOptions { is_circle: settings.is_loop, most_tokens, ..extrapolation };
         Ok(Run {
             sequence: denoiser.sequence(shape, options, self.device.burn()),
             rows,

@@ -68,6 +68,9 @@ pub struct Plan {
     /// Rows of the denoiser's batch (guided evaluations have two) that are evaluated at once: all, if the device binds
     /// their tokens.
     pub batch: usize,
+    /// How many tokens of a row are at most one tensor: all, if the device binds them. More rows than one are then evaluated
+    /// one by one, span after span of tokens.
+    pub span: usize,
     /// In the order in which they run.
     pub stages: [StagePlan; 3],
     /// Whether all networks stay on the device; otherwise each is freed when the next one needs its place.
@@ -92,6 +95,8 @@ impl Plan {
         let shape = blueprint.shape(settings)?;
         let tokens = blueprint.denoiser.layout(shape).tokens();
         let batch = (capacity.largest() / stream(blueprint, tokens)).clamp(1, rows(settings));
+        let span = span(blueprint, tokens, &capacity);
+        let held = tokens.min(span + SEPARATORS);
         let weights = Weights { blueprint, placement: Placement::new(&capacity) };
         let stages = [
             StagePlan { stage: Stage::Encode, weights: weights.of(TEXT), working: encoding(blueprint) },
@@ -114,10 +119,11 @@ impl Plan {
             download: blueprint.manifest().files.iter().map(|file| file.bytes).sum(),
             tokens,
             batch: batch as usize,
+            span,
             stages,
             stays_loaded,
             peak: if stays_loaded { together } else { alone },
-            largest: weights.largest(settings, batch * stream(blueprint, tokens), capacity),
+            largest: weights.largest(settings, batch * stream(blueprint, held), capacity),
             capacity,
             obstacles: Vec::new(),
         };
@@ -235,7 +241,16 @@ fn encoding(blueprint: &Blueprint) -> u64 {
     ROWS * tokens * (6 * width + scores + 3 * config.intermediate_size as u64) * F32
 }
 
-/// Bytes of the tokens of one row.
+/// Tokens that a span is embedded beside, whether they are in it or not.
+const SEPARATORS: usize = 2;
+
+/// How many tokens of a row are at most one tensor: all, or as many as the device binds with the separators among them.
+fn span(blueprint: &Blueprint, tokens: usize, capacity: &Capacity) -> usize {
+    let bound = (capacity.largest() / stream(blueprint, 1)).min(tokens as u64) as usize;
+    if bound == tokens { tokens } else { bound.saturating_sub(SEPARATORS).max(1) }
+}
+
+/// Bytes of so many tokens of one row.
 fn stream(blueprint: &Blueprint, tokens: usize) -> u64 {
     (tokens as u64 * blueprint.denoiser.dim as u64).max(1) * F32
 }

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use flagdit::kernels::attention::{Tile, add_attention, added, attention, launches, reference, tiled};
+use flagdit::kernels::attention::{
+    Tile, add_attention, added, attention, attention_to_parts, launches, reference, tiled,
+};
 use flagdit::nn::attention::{MASKED, causal_bias, mask_bias, merge_heads, split_heads};
 
 use super::{devices, distance, normal};
@@ -88,6 +90,35 @@ fn the_shader_agrees_with_its_reference() {
             assert!(launches() > before, "the shader was not launched");
             let error = distance(found, run(reference, case(shape, seed, &cpu), bias(shape, &cpu)));
             assert!(error < AVERAGE, "{shape:?}, {name}: {error}");
+        }
+    }
+}
+
+/// What a device cannot bind at once: parts of any length, one key alone too.
+#[test]
+fn keys_that_lie_apart_are_attended_to_together() {
+    let (gpu, cpu) = (devices::software_gpu().0, Device::flex());
+    for (seed, shape) in (300..).step_by(10).zip(SHAPES.into_iter().filter(|shape| shape[4] > 2)) {
+        let expected = run(reference, case(shape, seed, &cpu), None);
+        let keys = shape[4];
+        for ends in [vec![keys], vec![1, keys], vec![keys / 3, keys - 1, keys]] {
+            for (device, is_gpu) in [(&cpu, false), (&gpu, true)] {
+                let Case { q, k, v, scale } = case(shape, seed, device);
+                let mut first = 0;
+                let part = |&end: &usize| {
+                    let part = [&k, &v].map(|x| x.clone().narrow(2, first, end - first));
+                    first = end;
+                    part
+                };
+                let parts: Vec<_> = ends.iter().map(part).collect();
+                let before = launches();
+                let error = distance(attention_to_parts(q, &parts, scale), expected.clone());
+                assert!(error < AVERAGE, "{shape:?}, keys to {ends:?}: {error}");
+                assert!(
+                    !is_gpu || launches() - before >= ends.len() as u64,
+                    "the shader was not launched for each part"
+                );
+            }
         }
     }
 }

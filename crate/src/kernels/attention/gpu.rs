@@ -168,22 +168,34 @@ pub fn tiled(
     bias: Option<Tensor<4>>,
     tile: Option<Tile>,
 ) -> Tensor<4> {
-    let keys = k.dims()[2];
     let tile = tile.unwrap_or_else(|| best_tile(&q));
-    let (terms, most) =
-        (Terms { has_bias: bias.is_some(), has_other: false, scale: scale as f32, tile }, tile.max_keys());
+    let terms = Terms { has_bias: bias.is_some(), has_other: false, scale: scale as f32, tile };
+    by_launches(&q, &k, &v, bias.as_ref(), terms).0.swap_dims(1, 2) // [B, H, N, d]
+}
+
+/// [`super::attention_to_parts`] of what [`takes`] says.
+pub fn to_parts(q: &Tensor<4>, parts: &[[Tensor<4>; 2]], scale: f64) -> Tensor<4> {
+    let terms = Terms { has_bias: false, has_other: false, scale: scale as f32, tile: best_tile(q) };
+    let averages = parts.iter().map(|[k, v]| by_launches(q, k, v, None, terms));
+    let (out, _) = averages.reduce(together).expect("keys and values");
+    out.swap_dims(1, 2) // [B, H, N, d]
+}
+
+/// In as many launches as it takes to walk along all keys.
+fn by_launches(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, bias: Option<&Tensor<4>>, terms: Terms) -> Averages {
+    let (keys, most) = (k.dims()[2], terms.tile.max_keys());
+    if keys <= most {
+        return launch_once([q, k, v].map(Clone::clone), bias.cloned(), None, terms);
+    }
     let part = |from: usize| {
         let count = most.min(keys - from);
-        let [k, v] = [&k, &v].map(|x| x.clone().narrow(2, from, count));
-        let of_keys = |bias: Tensor<4>| if bias.dims()[3] == 1 { bias } else { bias.narrow(3, from, count) };
-        launch_once([q.clone(), k, v], bias.clone().map(of_keys), None, terms)
+        let [k, v] = [k, v].map(|x| x.clone().narrow(2, from, count));
+        let of_keys =
+            |bias: &Tensor<4>| if bias.dims()[3] == 1 { bias.clone() } else { bias.clone().narrow(3, from, count) };
+        launch_once([q.clone(), k, v], bias.map(of_keys), None, terms)
     };
-    if keys <= most {
-        return launch_once([q, k, v], bias, None, terms).0.swap_dims(1, 2); // [B, H, N, d]
-    }
     let rest = (most..keys).step_by(most);
-    let (out, _) = rest.fold(part(0), |whole, from| together(whole, part(from)));
-    out.swap_dims(1, 2) // [B, H, N, d]
+    rest.fold(part(0), |whole, from| together(whole, part(from)))
 }
 
 /// `other + gates · attention` of what [`takes`] says in one launch, divided by `tile`, or as is best; none if there are more

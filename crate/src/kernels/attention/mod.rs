@@ -34,6 +34,24 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Opt
     reference(q, k, v, scale, bias)
 }
 
+/// [`attention`] to keys and values that lie apart, `[B, Hkv, M, d]` each for any M: what a device cannot bind at once. Without
+/// a bias.
+///
+/// # Panics
+///
+/// If there are none.
+pub fn attention_to_parts(q: Tensor<4>, parts: &[[Tensor<4>; 2]], scale: f64) -> Tensor<4> {
+    if let [[k, v]] = parts {
+        return attention(q, k.clone(), v.clone(), scale, None);
+    }
+    #[cfg(feature = "gpu")]
+    if super::run_on(&q.device()) && parts.iter().all(|[k, v]| gpu::takes(&q, k, v)) {
+        return gpu::to_parts(&q, parts, scale);
+    }
+    let [k, v] = [0, 1].map(|which| Tensor::cat(parts.iter().map(|part| part[which].clone()).collect(), 2)); // [B, Hkv, M, d]
+    attention(q, k, v, scale, None)
+}
+
 /// `other + gates · attention`, other `[B, H, N, d]` and gates `[H]`: attention to something else beside a first one.
 pub fn add_attention(
     other: Tensor<4>,
