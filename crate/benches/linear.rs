@@ -18,12 +18,13 @@ const SAMPLES: usize = 7;
 const MOST_FLOPS: f64 = 4e9;
 
 /// Rows of x, of W, and their columns, in a batch of two.
-const SHAPES: [(&str, [usize; 3]); 9] = [
+const SHAPES: [(&str, [usize; 3]); 10] = [
     ("nano, dim to dim", [144, 192, 192]),
     ("nano, dim to hidden", [144, 512, 192]),
     ("micro, dim to dim", [544, 384, 384]),
     ("micro, dim to hidden", [544, 1024, 384]),
     ("micro, hidden to dim", [544, 384, 1024]),
+    ("square of 1024", [1024, 1024, 1024]),
     ("2B at 256, dim to dim", [544, 2304, 2304]),
     ("2B at 1024, dim to dim", [8320, 2304, 2304]),
     ("2B at 1024, dim to hidden", [8320, 6144, 2304]),
@@ -54,12 +55,14 @@ fn report(name: &str, shape: [usize; 3], device: &Device) {
     let values = noise::normal(2, 0, n * k);
     let w = Tensor::<2>::from_data(TensorData::new(values.clone(), [n, k]), device);
     let rows = x.clone();
-    line("f32", shape, Way::all(false), device, move |way| dense(rows.clone(), w.clone(), None, End::Plain, way));
+    line("f32", shape, Way::on(device, false), device, move |way| {
+        dense(rows.clone(), w.clone(), None, End::Plain, way)
+    });
     for format in [Format::Q4B32, Format::Q8B32] {
         let codes = encode(&values, n, k, format).expect("finite weights");
         let w = QuantMatrix::upload(&codes, n, k, format, device).expect("what was just encoded");
         let rows = x.clone();
-        line(format.name(), shape, Way::all(true), device, move |way| {
+        line(format.name(), shape, Way::on(device, true), device, move |way| {
             quantized(rows.clone(), &w, None, End::Plain, way)
         });
     }

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 
+use burn::backend::DispatchDevice;
 use burn::tensor::DeviceKind;
 use burn::tensor::wgpu::WgpuBackend;
 use burn::tensor::wgpu::wgpu::{self, AdapterInfo, Backend, DeviceType, Features, Instance, InstanceDescriptor};
@@ -16,6 +17,8 @@ const TASKS_MAX: usize = 32;
 /// How Burn selects a GPU.
 #[derive(Debug, Clone)]
 pub struct Handle {
+    /// Whether the lanes of its subgroups exchange numbers.
+    subgroups: bool,
     backend: Backend,
     selector: DeviceKind,
 }
@@ -30,6 +33,9 @@ impl Handle {
         }
         let device = self.initialize().await?;
         opened().push((self.selector.clone(), device.clone()));
+        if self.subgroups {
+            EXCHANGING.lock().unwrap_or_else(PoisonError::into_inner).push(device.as_dispatch().clone());
+        }
         Ok(device)
     }
 
@@ -103,7 +109,7 @@ async fn enumerate_on(backend: Backend) -> Vec<Adapter> {
             timestamp: features.contains(Features::TIMESTAMP_QUERY),
         };
         let name = if name.is_empty() { "a GPU without a name".into() } else { name };
-        let handle = Handle { backend, selector };
+        let handle = Handle { subgroups: abilities.subgroups, backend, selector };
         found.push(Adapter { name, api: backend.to_str(), kind, index: 0, abilities, handle });
     }
     found.sort_by_key(|adapter| adapter.kind);
@@ -147,6 +153,14 @@ fn selector(kind: Kind, number: usize) -> Option<DeviceKind> {
         Kind::Cpu => None,
     }
 }
+
+/// Whether a shader may let the lanes of a subgroup exchange numbers on this device, which [`Handle::open`] opened: CubeCL asks
+/// for that wherever it is, but tells it of real GPUs alone.
+pub fn lanes_exchange(device: &DispatchDevice) -> bool {
+    EXCHANGING.lock().unwrap_or_else(PoisonError::into_inner).contains(device)
+}
+
+static EXCHANGING: Mutex<Vec<DispatchDevice>> = Mutex::new(Vec::new());
 
 /// What was opened in this process: Burn opens an adapter once.
 static OPENED: Mutex<Vec<(DeviceKind, burn::tensor::Device)>> = Mutex::new(Vec::new());

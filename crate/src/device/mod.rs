@@ -19,6 +19,8 @@ use adapter::Adapter;
 pub use adapter::{Abilities, Kind};
 pub use capacity::Capacity;
 use gpu::adapters;
+#[cfg(feature = "gpu")]
+pub(crate) use gpu::lanes_exchange;
 
 /// The backend of the CPU.
 const FLEX: &str = "flex";

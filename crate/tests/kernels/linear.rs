@@ -116,7 +116,7 @@ fn every_way_agrees_with_the_reference() {
         for format in PACKED {
             let Case { matrix, x, b, .. } = case(shape, format, 200 + seed as u64, &device);
             let expected = reference(x.clone(), &matrix, Some(b.clone()), End::Plain);
-            for way in Way::all(format.is_quantized()) {
+            for way in Way::on(&device, format.is_quantized()) {
                 let found = quantized(x.clone(), &matrix, Some(b.clone()), End::Plain, Some(way));
                 let error = distance(found, expected.clone());
                 assert!(error < tolerance(way), "{shape:?} {format} {way:?}: {error}");
@@ -124,7 +124,7 @@ fn every_way_agrees_with_the_reference() {
         }
         let Case { dense: w, x, b, .. } = case(shape, Format::Q8B32, 200 + seed as u64, &device);
         let expected = dense_reference(x.clone(), w.clone(), Some(b.clone()), End::Plain);
-        for way in Way::all(false) {
+        for way in Way::on(&device, false) {
             let found = dense(x.clone(), w.clone(), Some(b.clone()), End::Plain, Some(way));
             let error = distance(found, expected.clone());
             assert!(error < tolerance(way), "{shape:?} dense {way:?}: {error}");

@@ -3,8 +3,8 @@
 use std::env;
 use std::sync::OnceLock;
 
-use burn::tensor::wgpu::wgpu::Backend;
-use burn::tensor::{Device, DeviceKind};
+use burn::tensor::Device;
+use flagdit::device::{DeviceInfo, list};
 
 /// Where this variable is set, tests run on the first real GPU instead, and fail where there is none: what lavapipe computes
 /// says little of what a driver does.
@@ -26,13 +26,14 @@ pub fn is_real() -> bool {
 }
 
 fn lavapipe() -> (Device, String) {
-    let options = Device::wgpu_options().tasks_max(32).device_kind(DeviceKind::Cpu);
-    let (device, setup) = options.init_with_setup().unwrap_or_else(|error| panic!("expected lavapipe: {error}"));
-    let info = setup.adapter.get_info();
     // OpenGL's software adapter is called llvmpipe too.
-    let name = format!("{} by {:?}", info.name, info.backend);
-    assert!(info.name.contains("llvmpipe") && info.backend == Backend::Vulkan, "expected lavapipe, found {name}");
-    (device, format!("wgpu, {name}"))
+    let is_lavapipe = |device: &DeviceInfo| device.name.contains("llvmpipe") && device.backend == "vulkan";
+    let all = pollster::block_on(list());
+    let found = all.iter().find(|device| is_lavapipe(device));
+    let index = found.unwrap_or_else(|| panic!("expected lavapipe, found {all:?}")).index;
+    let gpu = pollster::block_on(flagdit::Device::gpu(index));
+    let gpu = gpu.unwrap_or_else(|error| panic!("expected lavapipe: {error}"));
+    (gpu.burn().clone(), format!("wgpu, {} by {}", gpu.name(), gpu.backend()))
 }
 
 fn real() -> (Device, String) {

@@ -8,7 +8,6 @@ use burn::{
     tensor::Tensor,
 };
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
-use cubecl::ir::{ElemType, FloatKind};
 
 use super::{
     super::shader::{Shader, Source, empty, nothing},
@@ -19,6 +18,14 @@ use super::{
 static IN_REGISTERS: Source = Source::new(
     "linear.wgsl",
     concat!(include_str!("../../../../shaders/shared/linear.wgsl"), include_str!("../../../../shaders/linear.wgsl")),
+);
+#[cfg(not(target_family = "wasm"))]
+static BY_LANES: Source = Source::new(
+    "linear_lanes.wgsl",
+    concat!(
+        include_str!("../../../../shaders/shared/linear.wgsl"),
+        include_str!("../../../../shaders/linear_lanes.wgsl")
+    ),
 );
 /// The text of tiles in workgroup memory, whatever is multiplied in them.
 const TILED_TEXT: &str = concat!(
@@ -77,6 +84,8 @@ impl Weights {
 pub fn launches() -> u64 {
     let sources = [
         &IN_REGISTERS,
+        #[cfg(not(target_family = "wasm"))]
+        &BY_LANES,
         &TILED,
         &TILED_IN_HALF,
         #[cfg(not(target_family = "wasm"))]
@@ -89,6 +98,8 @@ fn shader(weights: Weights, has_bias: bool, end: usize, Way { tile, arithmetic }
     let [down, across] = tile.side();
     let [mats_m, mats_n] = [tile.rows() / 4, tile.columns() / 4];
     let (source, of_source) = match arithmetic {
+        #[cfg(not(target_family = "wasm"))]
+        Arithmetic::Full if tile.hands_round() => (&BY_LANES, vec![("EIGHTS", tile.rows() / 8)]),
         Arithmetic::Full if !tile.is_shared() => (&IN_REGISTERS, vec![("MATS_M", mats_m), ("MATS_N", mats_n)]),
         Arithmetic::Full => (&TILED, vec![("MATS", mats_m), ("DEPTH", DEPTH), ("HALF", 0)]),
         Arithmetic::Half => (&TILED_IN_HALF, vec![("MATS", mats_m), ("DEPTH", DEPTH), ("HALF", 1)]),
@@ -142,8 +153,7 @@ struct Terms {
     end: usize,
     has_other: bool,
     gates: GatesAt,
-    /// Nothing: the best one.
-    way: Option<Way>,
+    way: Way,
 }
 
 #[backend_extension(Cube)]
@@ -202,8 +212,7 @@ fn launch(x: CubeTensor, w: CubeTensor, scales: CubeTensor, after: [CubeTensor; 
     let y = empty(&x, &[m, n]);
     let GatesAt { rows, stride, first } = terms.gates;
     let numbers = [m, n, k, rows, stride, first].map(|count| count as u64).to_vec();
-    let way = terms.way.unwrap_or_else(|| Way::for_shape(m, n, terms.weights.is_quantized(), hardware(&x)));
-    let shader = shader(terms.weights, terms.has_bias, terms.end, way);
+    let shader = shader(terms.weights, terms.has_bias, terms.end, terms.way);
     let nothing = nothing(&x);
     let bound = |is_read: bool, tensor, place: usize| match is_read {
         true => into_contiguous(tensor),
@@ -214,20 +223,14 @@ fn launch(x: CubeTensor, w: CubeTensor, scales: CubeTensor, after: [CubeTensor; 
     let b = bound(terms.has_bias, b, 1);
     let other = bound(terms.has_other, other, 2);
     let gates = bound(terms.end == RESIDUAL, gates, 3);
-    shader.launch(&x.client, way.tile.workgroups(m, n), &[&x, &w, &scales, &b, &other, &gates, &y], numbers);
+    shader.launch(&x.client, terms.way.tile.workgroups(m, n), &[&x, &w, &scales, &b, &other, &gates, &y], numbers);
     y
-}
-
-fn hardware(x: &CubeTensor) -> Hardware {
-    let properties = x.client.properties();
-    let half = ElemType::Float(FloatKind::F16);
-    Hardware { lanes: properties.hardware.plane_size_max, has_half: properties.supports_type(half) }
 }
 
 /// That way, or the best one.
 pub fn quantized(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: End, way: Option<Way>) -> Tensor<2> {
     let weights = Weights { bits: w.code_bits(), has_min: w.has_min() };
-    let (terms, [b, other, gates]) = terms(&x, weights, b, end, way);
+    let (terms, [b, other, gates]) = terms(&x, w.shape()[0], weights, b, end, way);
     let (codes, x) = (w.codes.clone().into_dispatch(), by_vectors(x).into_dispatch());
     // Halves have none.
     let scales = w.scales.clone().map_or_else(|| x.clone(), Tensor::into_dispatch);
@@ -236,20 +239,22 @@ pub fn quantized(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: End, 
 
 /// That way, or the best one.
 pub fn dense(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End, way: Option<Way>) -> Tensor<2> {
-    let (terms, [b, other, gates]) = terms(&x, Weights::DENSE, b, end, way);
+    let (terms, [b, other, gates]) = terms(&x, w.dims()[0], Weights::DENSE, b, end, way);
     let [x, w] = [x, w].map(|matrix| by_vectors(matrix).into_dispatch());
     Tensor::from_dispatch(Dispatch::dense_linear(x, w, b, other, gates, terms))
 }
 
-/// With b, other and gates; where there are none, x stands for them, since an extension takes no optional tensors.
+/// Of a product with `n` columns, with b, other and gates; where there are none, x stands for them, since an extension takes no optional tensors.
 fn terms(
     x: &Tensor<2>,
+    n: usize,
     weights: Weights,
     b: Option<Tensor<1>>,
     end: End,
     way: Option<Way>,
 ) -> (Terms, [DispatchTensor; 3]) {
-    let has_bias = b.is_some();
+    let best = || Way::for_shape(x.dims()[0], n, weights.is_quantized(), Hardware::of(&x.device()));
+    let (has_bias, way) = (b.is_some(), way.unwrap_or_else(best));
     let (end, other, gates) = match end {
         End::Plain => (PLAIN, None, None),
         End::Residual { other, gates } => (RESIDUAL, Some(other), Some(gates)),
