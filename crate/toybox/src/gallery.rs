@@ -150,6 +150,7 @@ impl Gallery {
                 let add = |e: &views::ViewsExpectation, output: &Output| {
                     let measured = views::measure(&pixels(output), e.size[0], e.size[1]);
                     table.add(e, &views::score(measured.as_ref(), e));
+                    table.hulls.add(&output.frames);
                 };
                 let request = |e: &views::ViewsExpectation| sized(Request::views(&e.caption, e.views), e.size);
                 self.each(lines::read(list)?, count, request, add).await?;

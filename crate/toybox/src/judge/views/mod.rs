@@ -5,6 +5,7 @@
 
 mod azimuth;
 mod expectation;
+pub mod hull;
 pub mod list;
 mod measure;
 mod outline;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{ViewsExpectation, ViewsVerdict};
+use super::{ViewsExpectation, ViewsVerdict, hull::Hulls};
 use crate::judge::table::{Tally, markdown};
 
 /// The tallies of many sets of views, attribute by attribute.
@@ -39,6 +39,8 @@ impl ViewsRow {
 pub struct ViewsTable {
     pub overall: ViewsRow,
     pub held_out: ViewsRow,
+    /// What was carved out of the views.
+    pub hulls: Hulls,
 }
 
 impl ViewsTable {
@@ -56,6 +58,7 @@ impl fmt::Display for ViewsTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = |name, row: &ViewsRow| (name, row.sets, row.tallies());
         let heads = ["sets of views", "colour", "solid", "material", "same object", "azimuths"];
-        markdown(f, &heads, &[line("all", &self.overall), line("held out", &self.held_out)])
+        markdown(f, &heads, &[line("all", &self.overall), line("held out", &self.held_out)])?;
+        write!(f, "\n{}", self.hulls)
     }
 }

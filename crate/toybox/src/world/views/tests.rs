@@ -1,9 +1,9 @@
 //! Captions are true and held-out combinations stay out; pictures show the object inside of the frame, lit from one side.
 
-use flagdit::output::mesh::{Camera, Mesh, mesh};
 use flagdit::progress::Image;
 
 use super::{Finish, Solid, SolidObject, corpus, held_out, sample};
+use crate::judge::views::hull::overlaps;
 use crate::world::{Colour, Rng};
 
 #[test]
@@ -53,36 +53,8 @@ fn meshes_of_all_solids_look_like_their_views() {
         let object = SolidObject::new(&mut Rng::new(solid as u64), (solid, Colour::Purple), finish);
         let views = object.render(SIDE as u32, SIDE as u32, 8).into_iter();
         let views: Vec<_> = views.map(|rgb| Image { width: SIDE, height: SIDE, rgb }).collect();
-        let mesh = mesh(&views).unwrap();
-        for (view, image) in views.iter().enumerate() {
-            let seen = rasterise(&mesh, &Camera::new(view, views.len()), SIDE);
-            // Half covered where the darkest channel is halfway between the colour's and white.
-            let truth = image.rgb.chunks(3).map(|pixel| pixel[1] < 175);
-            let (mut both, mut either) = (0.0, 0.0);
-            for (seen, truth) in seen.into_iter().zip(truth) {
-                both += f32::from(seen && truth);
-                either += f32::from(seen || truth);
-            }
-            assert!(both / either >= 0.85, "view {view} of a {finish:?} {solid:?} overlaps by {}", both / either);
+        for (view, overlap) in overlaps(&views).expect("an object in every view").into_iter().enumerate() {
+            assert!(overlap >= 0.85, "view {view} of a {finish:?} {solid:?} overlaps by {overlap}");
         }
     }
-}
-
-/// Which pixels of a square picture have their middle inside of a triangle.
-fn rasterise(mesh: &Mesh, camera: &Camera, side: usize) -> Vec<bool> {
-    let mut covered = vec![false; side * side];
-    for corners in &mesh.triangles {
-        let [a, b, c] = corners.map(|corner| camera.pixel(mesh.positions[corner as usize], side, side));
-        let range = |axis: usize| {
-            let low = a[axis].min(b[axis]).min(c[axis]).floor().max(0.0) as usize;
-            low..(a[axis].max(b[axis]).max(c[axis]).ceil() as usize).min(side)
-        };
-        for (x, y) in range(1).flat_map(|y| range(0).map(move |x| (x, y))) {
-            let (u, v) = (x as f32 + 0.5, y as f32 + 0.5);
-            let turn = |p: [f32; 2], q: [f32; 2]| (q[0] - p[0]) * (v - p[1]) - (q[1] - p[1]) * (u - p[0]);
-            let turns = [turn(a, b), turn(b, c), turn(c, a)];
-            covered[y * side + x] |= turns.iter().all(|&t| t >= 0.0) || turns.iter().all(|&t| t <= 0.0);
-        }
-    }
-    covered
 }

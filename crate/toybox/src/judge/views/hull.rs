@@ -1,0 +1,78 @@
+//! How well the object that is carved from views agrees with them.
+
+use std::fmt;
+
+use flagdit::output::mesh::{Camera, Mesh, mesh};
+use flagdit::progress::Image;
+use serde::Serialize;
+
+use super::outline::Outline;
+
+/// What an outline and a view's have in common, as a part of what either has, is good from here on.
+const GOOD: f32 = 0.85;
+
+/// The outlines of carved objects, view by view, beside those of the views.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Hulls {
+    /// Sets of views that an object was carved from.
+    pub sets: usize,
+    /// Their views.
+    pub views: usize,
+    /// Of them those whose outlines agree.
+    pub good: usize,
+    /// The sum of all overlaps, each at most 1.
+    pub overlap: f32,
+}
+
+impl Hulls {
+    /// Carves an object from views, and counts it in; nothing to carve agrees in no view.
+    pub fn add(&mut self, views: &[Image]) {
+        let overlaps = overlaps(views).unwrap_or_else(|| vec![0.0; views.len()]);
+        self.sets += 1;
+        self.views += overlaps.len();
+        self.good += overlaps.iter().filter(|&&overlap| overlap >= GOOD).count();
+        self.overlap += overlaps.iter().sum::<f32>();
+    }
+}
+
+impl fmt::Display for Hulls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sets, views, good, overlap } = self;
+        let mean = overlap / (*views).max(1) as f32;
+        writeln!(
+            f,
+            "{sets} carved objects: outlines overlap by {mean:.3}, by {GOOD} or more in {good} of {views} views"
+        )
+    }
+}
+
+/// Intersection over union of the carved object's outline and each view's; nothing where a view shows no object.
+pub fn overlaps(views: &[Image]) -> Option<Vec<f32>> {
+    let mesh = mesh(views).ok()?;
+    let overlap = |(view, image): (usize, &Image)| {
+        let seen = Outline::find(&image.rgb, image.width, image.height)?.mask;
+        let carved = rasterise(&mesh, &Camera::new(view, views.len()), image.width, image.height);
+        let count = |of: fn(bool, bool) -> bool| seen.iter().zip(&carved).filter(|&(&a, &b)| of(a, b)).count() as f32;
+        Some(count(|a, b| a && b) / count(|a, b| a || b))
+    };
+    views.iter().enumerate().map(overlap).collect()
+}
+
+/// Which pixels have their middle inside of a triangle.
+fn rasterise(mesh: &Mesh, camera: &Camera, width: usize, height: usize) -> Vec<bool> {
+    let mut covered = vec![false; width * height];
+    for corners in &mesh.triangles {
+        let [a, b, c] = corners.map(|corner| camera.pixel(mesh.positions[corner as usize], width, height));
+        let range = |axis: usize, side: usize| {
+            let low = a[axis].min(b[axis]).min(c[axis]).floor().max(0.0) as usize;
+            low..(a[axis].max(b[axis]).max(c[axis]).ceil() as usize).min(side)
+        };
+        for (x, y) in range(1, height).flat_map(|y| range(0, width).map(move |x| (x, y))) {
+            let (u, v) = (x as f32 + 0.5, y as f32 + 0.5);
+            let turn = |p: [f32; 2], q: [f32; 2]| (q[0] - p[0]) * (v - p[1]) - (q[1] - p[1]) * (u - p[0]);
+            let turns = [turn(a, b), turn(b, c), turn(c, a)];
+            covered[y * width + x] |= turns.iter().all(|&t| t >= 0.0) || turns.iter().all(|&t| t <= 0.0);
+        }
+    }
+    covered
+}
