@@ -27,15 +27,13 @@ impl Handle {
     /// Opens the GPU, once in a process. Drivers and Burn panic where they should refuse; here that is a refusal.
     pub async fn open(&self) -> Result<burn::tensor::Device, String> {
         let opened = || OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = opened().iter().find(|(known, _)| *known == self.selector).map(|(_, device)| device.clone());
+        let known = opened().iter().find(|known| known.selector == self.selector).map(|known| known.device.clone());
         if let Some(device) = known {
             return Ok(device);
         }
         let device = self.initialize().await?;
-        opened().push((self.selector.clone(), device.clone()));
-        if self.subgroups {
-            EXCHANGING.lock().unwrap_or_else(PoisonError::into_inner).push(device.as_dispatch().clone());
-        }
+        let selector = self.selector.clone();
+        opened().push(Opened { selector, device: device.clone(), subgroups: self.subgroups });
         Ok(device)
     }
 
@@ -157,13 +155,20 @@ fn selector(kind: Kind, number: usize) -> Option<DeviceKind> {
 /// Whether a shader may let the lanes of a subgroup exchange numbers on this device, which [`Handle::open`] opened: CubeCL asks
 /// for that wherever it is, but tells it of real GPUs alone.
 pub fn lanes_exchange(device: &DispatchDevice) -> bool {
-    EXCHANGING.lock().unwrap_or_else(PoisonError::into_inner).contains(device)
+    let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    opened.iter().any(|known| known.subgroups && known.device.as_dispatch() == device)
 }
 
-static EXCHANGING: Mutex<Vec<DispatchDevice>> = Mutex::new(Vec::new());
+/// A GPU that was opened.
+struct Opened {
+    selector: DeviceKind,
+    device: burn::tensor::Device,
+    /// As [`Handle`] has it.
+    subgroups: bool,
+}
 
 /// What was opened in this process: Burn opens an adapter once.
-static OPENED: Mutex<Vec<(DeviceKind, burn::tensor::Device)>> = Mutex::new(Vec::new());
+static OPENED: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 
 #[cfg(test)]
 mod tests {
