@@ -6,14 +6,18 @@ mod labels;
 #[path = "support/shipped.rs"]
 mod shipped;
 
-use std::{path::Path, pin::pin, rc::Rc};
+use std::{
+    path::{Path, PathBuf},
+    pin::pin,
+    rc::Rc,
+};
 
 use burn::tensor::{Int, Tensor, TensorData};
 use flagdit::{
     Device, Pipeline, Request,
     convert::{Options, Part, convert},
     kernels::linear,
-    model::{Caption, LatentShape, SequenceOptions},
+    model::{Caption, FlagDit, LatentShape, PreparedCaption, SequenceOptions},
     parts,
     plan::Plan,
     progress::Event,
@@ -47,12 +51,10 @@ fn normal<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tens
 /// What a network makes on a device, and how many bytes of its files it was told to have moved there.
 type Made = (Vec<f32>, u64);
 
-/// The velocity of two latents, one of them with a shorter caption, or of two classes.
-fn velocity(reader: &Reader, device: &Device) -> Made {
-    let mut moved = 0;
-    let model = block_on(parts::denoiser(reader, device, &mut |bytes| moved += bytes)).expect("its denoiser");
+/// Two captions, one shorter than the other, or two classes.
+fn condition(model: &FlagDit, device: &Device) -> PreparedCaption {
     let config = model.config();
-    let caption = match config.num_classes {
+    match config.num_classes {
         Some(classes) => {
             let labels = Tensor::<1, Int>::from_ints([1, classes as i32], device.burn());
             model.prepare_labels(labels)
@@ -61,7 +63,30 @@ fn velocity(reader: &Reader, device: &Device) -> Made {
             let mask = Tensor::from_data([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], device.burn());
             model.prepare(&Caption { features: normal(3, [2, 3, config.cap_feat_dim], device), mask })
         }
+    }
+}
+
+/// A tiny random denoiser of labels, converted into `folder`: where it lies.
+fn denoiser_of_labels(folder: &Path, variant: &str, quant: Quant) -> PathBuf {
+    labels::write(folder, variant);
+    let options = Options {
+        quant,
+        recipe: None,
+        config: Some(folder.join(labels::ARGUMENTS)),
+        text_encoder: None,
+        vae: None,
+        part: Some(Part::Denoiser),
     };
+    let target = folder.join("model");
+    convert(&folder.join(labels::CHECKPOINT), &target, &options, &mut |_| Ok(())).expect("a denoiser");
+    target
+}
+
+/// The velocity of two latents, one of them with a shorter caption, or of two classes.
+fn velocity(reader: &Reader, device: &Device) -> Made {
+    let mut moved = 0;
+    let model = block_on(parts::denoiser(reader, device, &mut |bytes| moved += bytes)).expect("its denoiser");
+    let (config, caption) = (model.config(), condition(&model, device));
     let [height, width] = [6, 8];
     let sequence = model.sequence(LatentShape::picture(height, width), SequenceOptions::default(), device.burn());
     let x = normal(1, [2, config.in_channels, height, width], device);
@@ -134,17 +159,7 @@ fn networks_work_in_pieces() {
     check("the shipped text encoder", &shipped, parts::TEXT, features);
     for (variant, quant) in [("flag", Quant::F32), ("next", Quant::F16), ("next", Quant::Q4)] {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
-        labels::write(folder.path(), variant);
-        let options = Options {
-            quant,
-            recipe: None,
-            config: Some(folder.path().join(labels::ARGUMENTS)),
-            text_encoder: None,
-            vae: None,
-            part: Some(Part::Denoiser),
-        };
-        let target = folder.path().join("model");
-        convert(&folder.path().join(labels::CHECKPOINT), &target, &options, &mut |_| Ok(())).expect("a denoiser");
+        let target = denoiser_of_labels(folder.path(), variant, quant);
         check(&format!("{variant} in {quant:?}"), &open(&target), parts::DENOISER, velocity);
     }
 }
@@ -156,30 +171,13 @@ const PUT_TOGETHER: f64 = 1e-5;
 #[test]
 fn tokens_in_spans_become_what_they_become_together() {
     let next = tempfile::tempdir().expect("a folder for temporary files");
-    labels::write(next.path(), "next");
-    let options = Options {
-        quant: Quant::F32,
-        recipe: None,
-        config: Some(next.path().join(labels::ARGUMENTS)),
-        text_encoder: None,
-        vae: None,
-        part: Some(Part::Denoiser),
-    };
-    let target = next.path().join("model");
-    convert(&next.path().join(labels::CHECKPOINT), &target, &options, &mut |_| Ok(())).expect("a denoiser");
+    let target = denoiser_of_labels(next.path(), "next", Quant::F32);
     let clip = LatentShape::Frames { frames: 3, height: 4, width: 6 };
     for (folder, shape) in [(Path::new(TOYBOX), clip), (&target, LatentShape::picture(6, 8))] {
         let reader = open(folder);
         for device in [Device::cpu(), gpu()] {
             let model = block_on(parts::denoiser(&reader, &device, &mut |_| ())).expect("its denoiser");
-            let config = model.config();
-            let caption = match config.num_classes {
-                Some(_) => model.prepare_labels(Tensor::<1, Int>::from_ints([1, 2], device.burn())),
-                None => {
-                    let mask = Tensor::from_data([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], device.burn());
-                    model.prepare(&Caption { features: normal(3, [2, 3, config.cap_feat_dim], &device), mask })
-                }
-            };
+            let (config, caption) = (model.config(), condition(&model, &device));
             let LatentShape::Frames { frames, height, width } = shape else { unreachable!("both are pictures") };
             let x = normal(1, [2, config.in_channels, frames * height, width], &device);
             let velocity = |most_tokens: Option<usize>| {

@@ -34,6 +34,27 @@ pub struct Mesh {
     pub triangles: Vec<[u32; 3]>,
 }
 
+impl Mesh {
+    /// Which pixels of a picture of this camera have their middle inside of a triangle, row by row.
+    pub fn outline(&self, camera: &Camera, width: usize, height: usize) -> Vec<bool> {
+        let mut covered = vec![false; width * height];
+        for corners in &self.triangles {
+            let [a, b, c] = corners.map(|corner| camera.pixel(self.positions[corner as usize], width, height));
+            let range = |axis: usize, side: usize| {
+                let low = a[axis].min(b[axis]).min(c[axis]).floor().max(0.0) as usize;
+                low..(a[axis].max(b[axis]).max(c[axis]).ceil() as usize).min(side)
+            };
+            for (x, y) in range(1, height).flat_map(|y| range(0, width).map(move |x| (x, y))) {
+                let (u, v) = (x as f32 + 0.5, y as f32 + 0.5);
+                let turn = |p: [f32; 2], q: [f32; 2]| (q[0] - p[0]) * (v - p[1]) - (q[1] - p[1]) * (u - p[0]);
+                let turns = [turn(a, b), turn(b, c), turn(c, a)];
+                covered[y * width + x] |= turns.iter().all(|&t| t >= 0.0) || turns.iter().all(|&t| t <= 0.0);
+            }
+        }
+        covered
+    }
+}
+
 /// The object that `views` show; view k is seen by the camera `Camera::new(k, views.len())`.
 ///
 /// # Errors

@@ -42,25 +42,6 @@ fn views(inside: Inside, width: usize, height: usize) -> Vec<Image> {
     (0..VIEWS).map(picture).collect()
 }
 
-/// Which pixels the triangles cover.
-fn rasterise(mesh: &Mesh, camera: &Camera, width: usize, height: usize) -> Vec<bool> {
-    let mut covered = vec![false; width * height];
-    for corners in &mesh.triangles {
-        let [a, b, c] = corners.map(|corner| camera.pixel(mesh.positions[corner as usize], width, height));
-        let range = |axis: usize, side: usize| {
-            let low = a[axis].min(b[axis]).min(c[axis]).floor().max(0.0) as usize;
-            low..(a[axis].max(b[axis]).max(c[axis]).ceil() as usize).min(side)
-        };
-        for (x, y) in range(1, height).flat_map(|y| range(0, width).map(move |x| (x, y))) {
-            let point = [x as f32 + 0.5, y as f32 + 0.5];
-            let side = |p: [f32; 2], q: [f32; 2]| (q[0] - p[0]) * (point[1] - p[1]) - (q[1] - p[1]) * (point[0] - p[0]);
-            let sides = [side(a, b), side(b, c), side(c, a)];
-            covered[y * width + x] |= sides.iter().all(|&s| s >= 0.0) || sides.iter().all(|&s| s <= 0.0);
-        }
-    }
-    covered
-}
-
 fn overlap(a: &[bool], b: &[bool]) -> f32 {
     let count = |of: fn(bool, bool) -> bool| a.iter().zip(b).filter(|&(&a, &b)| of(a, b)).count() as f32;
     count(|a, b| a && b) / count(|a, b| a || b)
@@ -73,7 +54,7 @@ fn meshes_look_like_their_views() {
         let mesh = mesh(&views).unwrap();
         for (view, image) in views.iter().enumerate() {
             let truth: Vec<bool> = image.rgb.chunks(3).map(|pixel| pixel != [255; 3]).collect();
-            let seen = rasterise(&mesh, &Camera::new(view, VIEWS), width, height);
+            let seen = mesh.outline(&Camera::new(view, VIEWS), width, height);
             let overlap = overlap(&seen, &truth);
             assert!(overlap >= 0.9, "view {view} of {width}×{height} overlaps by {overlap}");
         }

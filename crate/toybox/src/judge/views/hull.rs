@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flagdit::output::mesh::{Camera, Mesh, mesh};
+use flagdit::output::mesh::{Camera, mesh};
 use flagdit::progress::Image;
 use serde::Serialize;
 
@@ -47,32 +47,18 @@ impl fmt::Display for Hulls {
 }
 
 /// Intersection over union of the carved object's outline and each view's; nothing where a view shows no object.
-pub fn overlaps(views: &[Image]) -> Option<Vec<f32>> {
+fn overlaps(views: &[Image]) -> Option<Vec<f32>> {
     let mesh = mesh(views).ok()?;
-    let overlap = |(view, image): (usize, &Image)| {
+    let of_view = |(view, image): (usize, &Image)| {
         let seen = Outline::find(&image.rgb, image.width, image.height)?.mask;
-        let carved = rasterise(&mesh, &Camera::new(view, views.len()), image.width, image.height);
-        let count = |of: fn(bool, bool) -> bool| seen.iter().zip(&carved).filter(|&(&a, &b)| of(a, b)).count() as f32;
-        Some(count(|a, b| a && b) / count(|a, b| a || b))
+        let carved = mesh.outline(&Camera::new(view, views.len()), image.width, image.height);
+        Some(overlap(&seen, &carved))
     };
-    views.iter().enumerate().map(overlap).collect()
+    views.iter().enumerate().map(of_view).collect()
 }
 
-/// Which pixels have their middle inside of a triangle.
-fn rasterise(mesh: &Mesh, camera: &Camera, width: usize, height: usize) -> Vec<bool> {
-    let mut covered = vec![false; width * height];
-    for corners in &mesh.triangles {
-        let [a, b, c] = corners.map(|corner| camera.pixel(mesh.positions[corner as usize], width, height));
-        let range = |axis: usize, side: usize| {
-            let low = a[axis].min(b[axis]).min(c[axis]).floor().max(0.0) as usize;
-            low..(a[axis].max(b[axis]).max(c[axis]).ceil() as usize).min(side)
-        };
-        for (x, y) in range(1, height).flat_map(|y| range(0, width).map(move |x| (x, y))) {
-            let (u, v) = (x as f32 + 0.5, y as f32 + 0.5);
-            let turn = |p: [f32; 2], q: [f32; 2]| (q[0] - p[0]) * (v - p[1]) - (q[1] - p[1]) * (u - p[0]);
-            let turns = [turn(a, b), turn(b, c), turn(c, a)];
-            covered[y * width + x] |= turns.iter().all(|&t| t >= 0.0) || turns.iter().all(|&t| t <= 0.0);
-        }
-    }
-    covered
+/// Intersection over union of two outlines.
+pub fn overlap(one: &[bool], other: &[bool]) -> f32 {
+    let count = |of: fn(bool, bool) -> bool| one.iter().zip(other).filter(|&(&a, &b)| of(a, b)).count() as f32;
+    count(|a, b| a && b) / count(|a, b| a || b)
 }
