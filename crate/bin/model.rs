@@ -2,9 +2,10 @@
 
 use std::future::ready;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flagdit::error::{Error, ErrorKind, Result};
-use flagdit::weights::{self, ByteSource, Folder, LocalFuture, MANIFEST};
+use flagdit::weights::{self, BlockingSource, ByteSource, Folder, LocalFuture, MANIFEST};
 
 use crate::interrupt;
 
@@ -47,6 +48,7 @@ pub fn source(folder: &Path) -> impl ByteSource + 'static {
     Interruptible(weights::folder(folder))
 }
 
+#[derive(Clone)]
 struct Interruptible(Folder);
 
 impl ByteSource for Interruptible {
@@ -68,7 +70,18 @@ impl ByteSource for Interruptible {
         }
     }
 
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
+        Some(Arc::new(self.clone()))
+    }
+
     fn name(&self) -> String {
         self.0.name()
+    }
+}
+
+impl BlockingSource for Interruptible {
+    fn fill(&self, path: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        interrupt::check()?;
+        self.0.fill(path, offset, bytes)
     }
 }

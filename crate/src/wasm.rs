@@ -4,7 +4,7 @@
 //! the stable `code` of [`ErrorKind`]. A panic cannot be caught here: the hook hands its message to the page, and the
 //! worker is at its end.
 
-use std::{future::poll_fn, pin::Pin, rc::Rc};
+use std::{future::poll_fn, pin::Pin, rc::Rc, sync::Arc};
 
 use futures_core::Stream;
 use js_sys::{Function, Reflect, Uint8Array};
@@ -20,7 +20,7 @@ use crate::{
     plan::{Blueprint, Plan},
     progress::{Event, LoadProgress},
     request::Request,
-    weights::{ByteSource, LocalFuture},
+    weights::{BlockingSource, ByteSource, LocalFuture},
 };
 
 mod events;
@@ -62,6 +62,10 @@ impl ByteSource for JsSource {
             let bytes = self.read(path, offset as f64, length as f64).await.map_err(|error| from_js(path, &error))?;
             Ok(Uint8Array::new(&bytes).to_vec())
         })
+    }
+
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
+        None
     }
 
     fn name(&self) -> String {

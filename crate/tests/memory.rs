@@ -1,13 +1,13 @@
 //! Networks that do not fit together: what is told while they come one after the other, and that each comes once.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use flagdit::{
     Device, Pipeline, Request,
     error::Result,
     plan::{Blueprint, Plan},
     progress::{Event, Image, Stage},
-    weights::{self, ByteSource, Folder, LocalFuture},
+    weights::{self, BlockingSource, ByteSource, Folder, LocalFuture},
 };
 use futures_util::{StreamExt, pin_mut};
 
@@ -26,6 +26,10 @@ impl ByteSource for Counting {
             self.1.set(self.1.get() + length as u64);
         }
         self.0.read(path, offset, length)
+    }
+
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
+        None
     }
 
     fn name(&self) -> String {

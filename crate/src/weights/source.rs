@@ -36,10 +36,9 @@ pub trait ByteSource {
         })
     }
 
-    /// The same files for threads that read ahead, where a thread can wait for them.
-    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
-        None
-    }
+    /// The same files for threads that read ahead, where a thread can wait for them. Whoever wraps a source must pass it on,
+    /// or loading takes twice as long.
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>>;
 
     /// Where this is, for messages: a folder, a URL.
     fn name(&self) -> String;
@@ -169,6 +168,10 @@ impl ByteSource for Memory {
 
     fn read<'a>(&'a self, path: &'a str, offset: u64, length: usize) -> LocalFuture<'a, Result<Vec<u8>>> {
         Box::pin(ready(self.read_from(path, offset, length)))
+    }
+
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
+        None
     }
 
     fn name(&self) -> String {

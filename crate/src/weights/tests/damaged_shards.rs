@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use safetensors::SafeTensors;
 
@@ -9,7 +10,7 @@ use super::{DENOISER, TENSORS, block_on, shard, small_model};
 use crate::error::{Error, ErrorKind, Result};
 use crate::quant::tests::Random;
 use crate::weights::header::{MAX_HEADER_BYTES, parse};
-use crate::weights::{ByteSource, LocalFuture, Memory, Reader};
+use crate::weights::{BlockingSource, ByteSource, LocalFuture, Memory, Reader};
 
 fn refusal(header: &str, data_bytes: usize) -> Error {
     let file = shard(header, &vec![0; data_bytes]);
@@ -169,6 +170,10 @@ impl ByteSource for Changing {
 
     fn read<'a>(&'a self, path: &'a str, offset: u64, length: usize) -> LocalFuture<'a, Result<Vec<u8>>> {
         self.now().read(path, offset, length)
+    }
+
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
+        None
     }
 
     fn name(&self) -> String {

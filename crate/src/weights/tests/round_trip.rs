@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use safetensors::SafeTensors;
 
@@ -10,7 +11,8 @@ use crate::error::{ErrorKind, Result};
 use crate::quant::{Format, decode, encode};
 use crate::weights::header;
 use crate::weights::{
-    ByteSource, CHUNK_BYTES, LocalFuture, MANIFEST, Manifest, Memory, Packing, RawData, Reader, Writer, folder,
+    BlockingSource, ByteSource, CHUNK_BYTES, LocalFuture, MANIFEST, Manifest, Memory, Packing, RawData, Reader, Writer,
+    folder,
 };
 
 #[test]
@@ -193,6 +195,10 @@ impl ByteSource for Counting {
     fn read<'a>(&'a self, path: &'a str, offset: u64, length: usize) -> LocalFuture<'a, Result<Vec<u8>>> {
         self.reads.borrow_mut().push((path.into(), offset, length));
         self.memory.read(path, offset, length)
+    }
+
+    fn blocking(&self) -> Option<Arc<dyn BlockingSource>> {
+        None
     }
 
     fn name(&self) -> String {
