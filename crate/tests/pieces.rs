@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     rc::Rc,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use burn::tensor::{Int, Tensor, TensorData};
@@ -151,9 +152,16 @@ fn check(name: &str, reader: &Reader, component: &str, make: fn(&Reader, &Device
     }
 }
 
-/// One after the other, since launches are counted in the whole process.
+/// Held by tests that launch: launches are counted in the whole process.
+static LAUNCHING: Mutex<()> = Mutex::new(());
+
+fn launch_alone() -> MutexGuard<'static, ()> {
+    LAUNCHING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn networks_work_in_pieces() {
+    let _alone = launch_alone();
     let shipped = open(Path::new(TOYBOX));
     check("the shipped denoiser", &shipped, parts::DENOISER, velocity);
     check("the shipped text encoder", &shipped, parts::TEXT, features);
@@ -166,14 +174,18 @@ fn networks_work_in_pieces() {
 
 /// ‖found − expected‖ / ‖expected‖ of a velocity whose attention is put together of several: sums in another order.
 const PUT_TOGETHER: f64 = 1e-5;
+/// The same where the CPU rounds to 16 bits before it multiplies by codes: what is next to half a step may be a step apart,
+/// 1.5e-5 of the largest number, and the next layers make more of it.
+const PUT_TOGETHER_AND_ROUNDED: f64 = 2e-4;
 
 /// A clip, whose frames have phases and two sorts of separators, and pictures with one sort or none.
 #[test]
 fn tokens_in_spans_become_what_they_become_together() {
+    let _alone = launch_alone();
     let next = tempfile::tempdir().expect("a folder for temporary files");
     let target = denoiser_of_labels(next.path(), "next", Quant::F32);
     let clip = LatentShape::Frames { frames: 3, height: 4, width: 6 };
-    for (folder, shape) in [(Path::new(TOYBOX), clip), (&target, LatentShape::picture(6, 8))] {
+    for (folder, shape, has_codes) in [(Path::new(TOYBOX), clip, true), (&target, LatentShape::picture(6, 8), false)] {
         let reader = open(folder);
         for device in [Device::cpu(), gpu()] {
             let model = block_on(parts::denoiser(&reader, &device, &mut |_| ())).expect("its denoiser");
@@ -187,11 +199,13 @@ fn tokens_in_spans_become_what_they_become_together() {
                 values(model.forward_prepared(x.clone(), t, &caption, &sequence))
             };
             let expected = velocity(None);
+            let is_rounded = has_codes && !device.capacity().is_gpu;
+            let tolerance = if is_rounded { PUT_TOGETHER_AND_ROUNDED } else { PUT_TOGETHER };
             // One token alone may be a separator.
             for most in [1, 5, 8, 1000] {
                 let error = distance(&velocity(Some(most)), &expected);
                 println!("{} tokens at once on {}: {error:.1e} off", most, device.name());
-                assert!(error <= PUT_TOGETHER, "{most} tokens at once on {}: {error:.1e} off", device.name());
+                assert!(error <= tolerance, "{most} tokens at once on {}: {error:.1e} off", device.name());
             }
         }
     }
