@@ -115,7 +115,7 @@ fn dense_products(shape: String, [m, n, k]: [usize; 3]) -> Case {
     Case::new("linear", shape, 2.0 * (m * n * k) as f64, prepare)
 }
 
-/// Burn's has the matrix in f32. The CPU has expanded it too.
+/// Burn's has the matrix in f32.
 fn quantized_products(shape: String, [m, n, k]: [usize; 3]) -> Case {
     let prepare = move |device: &Device| {
         let weights = noise::normal(1, 0, n * k);
@@ -128,7 +128,7 @@ fn quantized_products(shape: String, [m, n, k]: [usize; 3]) -> Case {
             move |x| drop(linear::dense_reference(x, dense.clone(), None, End::Plain)),
         )
     };
-    Case::new("linear", shape, 2.0 * (m * n * k) as f64, prepare).on_gpus()
+    Case::new("linear", shape, 2.0 * (m * n * k) as f64, prepare)
 }
 
 /// To the tokens, and to the caption.

@@ -5,6 +5,8 @@ use flagdit::sampler::noise;
 
 #[path = "kernels/attention.rs"]
 mod attention;
+#[path = "kernels/codes.rs"]
+mod codes;
 #[path = "kernels/conv2d.rs"]
 mod conv2d;
 #[path = "kernels/cpu.rs"]

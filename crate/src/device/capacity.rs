@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Capacity {
-    /// Whether it is a GPU, which multiplies by quantized matrices as they are; the CPU expands them to f32.
+    /// Whether it is a GPU, which multiplies by matrices of halves as they are; the CPU expands those to f32.
     pub is_gpu: bool,
     /// Bytes that may be taken at once.
     pub memory: u64,

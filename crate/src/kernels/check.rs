@@ -128,7 +128,7 @@ async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> 
     let x = TensorData::new(numbers(2 * seed, m * k), [m, k]);
     let w = numbers(2 * seed + 1, n * k);
     let b = |device: &Device| tensor::<1>(1000 + seed, [n], device);
-    for format in Format::ALL.into_iter().filter(|format| QuantMatrix::takes(*format)) {
+    for format in Format::ALL.into_iter().filter(|format| QuantMatrix::takes(*format, true)) {
         let product = |device: &Device, multiply: MultiplyQuantized| -> Result<Tensor<2>> {
             let matrix = matrix(&w, n, k, format, device)?;
             let other = tensor(2000 + seed, [m, n], device);

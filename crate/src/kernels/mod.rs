@@ -37,9 +37,17 @@ pub use watch::{KernelTime, timed};
 
 use burn::tensor::Device;
 
+use crate::quant::Format;
+
 /// Whether the shaders run on this device: on GPUs, unless [`Stock`] is on.
 pub fn run_on(device: &Device) -> bool {
     is_gpu(device) && !switch::is_on()
+}
+
+/// Whether products on this device take a matrix of this format as it is stored: not where it is trained, nor while
+/// [`Stock`] is on.
+pub fn take_packed(format: Format, device: &Device) -> bool {
+    !device.is_autodiff() && !switch::is_on() && QuantMatrix::takes(format, is_gpu(device))
 }
 
 fn is_gpu(device: &Device) -> bool {

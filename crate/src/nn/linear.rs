@@ -1,7 +1,7 @@
 //! The linear layer: the only place where a network meets quantization.
 //!
-//! On a GPU a quantized matrix, or one of halves, stays as it is stored, and [`kernels::linear`](crate::kernels) multiplies
-//! by its codes. On the CPU it was expanded to f32 once, at load: there a product of dense matrices is quicker.
+//! A quantized matrix, on a GPU one of halves too, stays as it is stored, and [`kernels::linear`](crate::kernels) multiplies
+//! by its codes. For training, and halves on the CPU, it was expanded to f32 once, at load.
 
 use burn::{
     module::{Module, Param},

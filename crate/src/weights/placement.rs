@@ -19,10 +19,10 @@ impl Placement {
         Self { is_gpu: capacity.is_gpu, largest: capacity.largest() }
     }
 
-    /// Bytes of a tensor: a GPU multiplies by codes and halves as they are stored, all else is in f32.
+    /// Bytes of a tensor: matrices stay as they are stored if products take that, all else is in f32.
     pub fn bytes(self, shape: &[usize], format: Format) -> u64 {
         match *shape {
-            [rows, cols] if self.is_gpu && QuantMatrix::takes(format) => QuantMatrix::bytes(rows, cols, format),
+            [rows, cols] if QuantMatrix::takes(format, self.is_gpu) => QuantMatrix::bytes(rows, cols, format),
             _ => shape.iter().product::<usize>() as u64 * size_of::<f32>() as u64,
         }
     }
@@ -95,6 +95,8 @@ mod tests {
         assert_eq!(pieces(&[], Format::F32, 1), 1);
         let cpu = Placement::new(&Capacity::cpu());
         assert_eq!(cpu.pieces(&[1 << 20, 1 << 10], Format::Q4B32), vec![0..1 << 20]);
-        assert_eq!(cpu.bytes(&[3, 5], Format::Q4B32), 60);
+        assert_eq!(cpu.bytes(&[3, 5], Format::F16), 60);
+        // Two blocks of codes, which are padded, and a scale for each.
+        assert_eq!(cpu.bytes(&[3, 5], Format::Q4B32), 3 * (2 * 16 + 2 * 4));
     }
 }

@@ -171,12 +171,6 @@ fn the_shader_reads_transposed_and_cut_inputs() {
     assert!(error < PRODUCT, "{error}");
 }
 
-#[test]
-fn on_the_cpu_it_is_the_reference() {
-    let Case { matrix, dense, x, .. } = case([9, 33, 70], Format::Q4B32, 5, &Device::flex());
-    assert!(distance(quant_linear(x.clone(), &matrix, None, End::Plain), x.matmul(dense.transpose())) < PRODUCT);
-}
-
 /// Values that halves hold exactly, those without a leading 1 among them, and how they are laid out in words.
 #[test]
 fn halves_are_widened_exactly() {

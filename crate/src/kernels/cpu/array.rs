@@ -1,8 +1,11 @@
 //! The numbers of a tensor on the CPU, by their strides.
 
 use burn::{
-    backend::{Flex, tensor::FloatTensor},
-    tensor::{DType, Device, Tensor, TensorData},
+    backend::{
+        Flex,
+        tensor::{FloatTensor, IntTensor},
+    },
+    tensor::{DType, Device, Int, Tensor, TensorData},
 };
 
 use super::super::switch;
@@ -56,6 +59,24 @@ impl<const D: usize> Array<D> {
     /// From the first number on.
     pub fn values(&self) -> &[f32] {
         &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
+    }
+}
+
+/// Words of codes on the CPU, row after row.
+pub struct Words(IntTensor<Flex>);
+
+impl Words {
+    /// Nothing if they are of another type or on another device, or if Burn's own operations are to compute.
+    pub fn of(words: &Tensor<2, Int>) -> Option<Self> {
+        if words.dtype() != DType::I32 || switch::is_on() {
+            return None;
+        }
+        let words = words.clone().try_into_primitive::<Flex>().ok()?;
+        Some(Self(if words.is_contiguous() { words } else { words.to_contiguous() }))
+    }
+
+    pub fn values(&self) -> &[i32] {
+        &self.0.storage::<i32>()[self.0.layout().start_offset()..]
     }
 }
 

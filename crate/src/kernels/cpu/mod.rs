@@ -6,7 +6,9 @@
 
 mod array;
 pub mod attention;
+pub mod codes;
 mod exp;
+mod finish;
 pub mod linear;
 mod product;
 pub mod qk_norm_rope;

@@ -91,6 +91,10 @@ pub fn quant_linear(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: En
     if super::run_on(&x.device()) {
         return gpu::quantized(x, w, b, end, None);
     }
+    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    if let Some(y) = super::cpu::codes::quant_linear(&x, w, b.as_ref(), &end) {
+        return y;
+    }
     reference(x, w, b, end)
 }
 

@@ -19,10 +19,10 @@ const HALVES: usize = 8;
 #[derive(Module, Debug)]
 pub struct QuantMatrix {
     /// `[rows, words a row]`, as [`Layout`] counts them, or two halves a word; the bits are unsigned.
-    pub(super) codes: Tensor<2, Int>,
+    pub(in super::super) codes: Tensor<2, Int>,
     /// `[rows, blocks a row]`, then as many minima where the format has them; as f32: an eighth of the bytes of 4-bit codes,
     /// and no f16 in shaders. Halves have none.
-    pub(super) scales: Option<Tensor<2>>,
+    pub(in super::super) scales: Option<Tensor<2>>,
     #[module(skip)]
     format: Format,
     /// Input features, without padding.
@@ -31,18 +31,18 @@ pub struct QuantMatrix {
 }
 
 impl QuantMatrix {
-    /// Whether matrices of this format can stay as they are stored.
-    pub fn takes(format: Format) -> bool {
-        format.is_quantized() || format == Format::F16
+    /// Whether a product takes matrices of this format as they are stored: codes on every device, halves on a GPU.
+    pub fn takes(format: Format, is_gpu: bool) -> bool {
+        format.is_quantized() || is_gpu && format == Format::F16
     }
 
-    /// Bytes that `[rows, cols]` take on the device; 0 if the format is not taken.
+    /// Bytes that `[rows, cols]` take on the device; 0 if it is neither of codes nor of halves.
     pub fn bytes(rows: usize, cols: usize, format: Format) -> u64 {
         if format == Format::F16 {
             return (rows as u64).saturating_mul(half_words(cols) as u64).saturating_mul(size_of::<u32>() as u64);
         }
         let words = |layout: Layout| (layout.words() + numbers(format) * layout.scales()) * size_of::<u32>();
-        Layout::new(rows, cols, format).ok().filter(|_| Self::takes(format)).map_or(0, words) as u64
+        Layout::new(rows, cols, format).map_or(0, words) as u64
     }
 
     /// Moves `[rows, cols]` to the device, codes as they are.
@@ -102,6 +102,11 @@ impl QuantMatrix {
     /// `[rows, cols]`, W's.
     pub fn shape(&self) -> [usize; 2] {
         [self.codes.dims()[0], self.cols]
+    }
+
+    /// How it is stored.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Bits of a code, or of a half.

@@ -47,6 +47,7 @@ impl Params {
     ) -> Result<Self> {
         let params = Self::empty(device.burn());
         let (prefix, on_gpu) = (component.len() + 1, kernels::run_on(device.burn()));
+        let stays = |raw: &RawTensor| kernels::take_packed(raw.format, params.device());
         let (placement, mut expander) = (Placement::new(&device.capacity()), Expander::new());
         let wanted = reader.names_in_order(component).into_iter().filter(|name| !left_out.contains(name));
         let entry = |name: &str| reader.manifest().tensors.get(name).map(|entry| (&entry.shape[..], entry.format));
@@ -69,7 +70,7 @@ impl Params {
                 }
             };
             let raw = reader.raw_rows(name, rows.clone()).await?;
-            let stored = if on_gpu { as_stored(name, &raw, params.device())? } else { None };
+            let stored = if stays(&raw) { as_stored(name, &raw, params.device())? } else { None };
             match stored {
                 Some(piece) => {
                     params.append(&name[prefix..], piece);
@@ -150,10 +151,10 @@ fn send(device: &burn::tensor::Device) -> Result<()> {
     device.flush().map_err(|error| Error::device_lost("parameters on their way", error))
 }
 
-/// The matrix `name`, or rows of it, on a GPU in the bytes that it is stored in, if it can stay so there.
+/// The matrix `name`, or rows of it, on the device in the bytes that it is stored in; nothing if it is no such matrix.
 fn as_stored(name: &str, raw: &RawTensor, device: &burn::tensor::Device) -> Result<Option<Piece>> {
     let matrix = match (&raw.data, &raw.shape[..]) {
-        (RawData::Quantized(encoded), [rows, cols @ ..]) if QuantMatrix::takes(raw.format) => {
+        (RawData::Quantized(encoded), [rows, cols @ ..]) => {
             QuantMatrix::upload(encoded, *rows, cols.iter().product(), raw.format, device)
         }
         (RawData::F16(values), &[rows, cols]) => QuantMatrix::upload_halves(values, rows, cols, device),
