@@ -24,7 +24,7 @@ use super::{
     tensor,
     threads::{self, Tile, cores, cores_for},
 };
-use product::Scratch;
+use product::{Product, Scratch};
 use rounded::Rounded;
 use strip::Matrix;
 
@@ -66,7 +66,8 @@ pub fn quant_linear_by(
     let precision = way.precision(w.code_bits());
     let x = Rounded::new(&x, m.next_multiple_of(way.rows()), precision, w.blocks());
     let sides = sides([m, n, k], way);
-    let fill = |scratch: &mut Scratch, tile: Tile| way.multiply(&x, &w, &finish, scratch, tile);
+    let product = Product { x, w, finish };
+    let fill = |scratch: &mut Scratch, tile: Tile| way.multiply(&product, scratch, tile);
     let most_cores = cores_for(m * n * k / PRODUCTS);
     // SAFETY: every number of a tile is written.
     let z = unsafe { threads::fill_tiles([m, n], sides, most_cores, Scratch::default, fill) };

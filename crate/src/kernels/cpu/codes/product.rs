@@ -11,6 +11,13 @@ use super::{
 /// in the nearest cache.
 const GROUPS: usize = 4;
 
+/// What is multiplied, and what follows.
+pub struct Product {
+    pub x: Rounded,
+    pub w: Matrix,
+    pub finish: Finish,
+}
+
 /// What a core needs beside the result.
 #[derive(Default)]
 pub struct Scratch {
@@ -26,9 +33,7 @@ pub struct Scratch {
 /// The processor has the vector's instructions.
 #[inline(always)]
 pub unsafe fn multiply_tile<V: Vector, const BITS: usize, const PARTS: usize, const WIDTH: usize, const ROWS: usize>(
-    x: &Rounded,
-    w: &Matrix,
-    finish: &Finish,
+    Product { x, w, finish }: &Product,
     Scratch { strips, rows: sums }: &mut Scratch,
     mut tile: Tile,
 ) {
@@ -45,7 +50,7 @@ pub unsafe fn multiply_tile<V: Vector, const BITS: usize, const PARTS: usize, co
         for (number, strip) in strips[..count].iter().enumerate() {
             for first in some.clone().step_by(ROWS) {
                 // SAFETY: as the caller says.
-                unsafe { multiply_rows::<V, BITS, PARTS, ROWS>(x.from_row(first), x.per_row(), strip, sums) };
+                unsafe { multiply_rows::<V, BITS, PARTS, ROWS>(x.rows_from(first), x.per_row(), strip, sums) };
                 for (row, sums) in (first..some.end.min(first + ROWS)).zip(sums.chunks_exact(WIDTH)) {
                     let into = &mut tile.row(row)[number * WIDTH..];
                     let width = into.len().min(WIDTH);

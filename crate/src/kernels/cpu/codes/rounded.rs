@@ -87,7 +87,7 @@ impl Rounded {
     }
 
     /// From a row on.
-    pub fn from_row(&self, row: usize) -> &[u32] {
+    pub fn rows_from(&self, row: usize) -> &[u32] {
         &self.words[row * self.per_row..]
     }
 
@@ -104,7 +104,7 @@ impl Rounded {
 
 vectorized! {
     fn round_to_bytes(words: &mut [MaybeUninit<u32>], x: &[f32], zero: i32) {
-        round::<{ BLOCK / 4 }>(words, x, MOST_OF_BYTES, |numbers| bytes(numbers));
+        round::<{ BLOCK / 4 }>(words, x, MOST_OF_BYTES, bytes);
         // SAFETY: every block was written.
         sum_up(unsafe { words.assume_init_mut() }, BLOCK / 4, zero, sum::<8>);
     }

@@ -5,10 +5,9 @@ use super::wasm::Simd128;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Vnni};
 use super::{
-    super::{finish::Finish, threads::Tile},
-    product::{Scratch, multiply_tile},
-    rounded::{Precision, Rounded},
-    strip::Matrix,
+    super::threads::Tile,
+    product::{Product, Scratch, multiply_tile},
+    rounded::Precision,
     vector::Plain,
 };
 
@@ -95,36 +94,34 @@ impl Way {
     }
 
     /// A tile of [`Self::columns`] and rows of a multiple of [`Self::rows`], or what is left at the edges.
-    pub(super) fn multiply(self, x: &Rounded, w: &Matrix, finish: &Finish, scratch: &mut Scratch, tile: Tile) {
-        match self {
+    pub(super) fn multiply(self, product: &Product, scratch: &mut Scratch, tile: Tile) {
+        match (self, product.x.precision()) {
             #[cfg(target_arch = "x86_64")]
-            Self::Vnni => {
+            (Self::Vnni, precision) => {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-                fn with_vnni(x: &Rounded, w: &Matrix, finish: &Finish, scratch: &mut Scratch, tile: Tile) {
+                fn with_vnni<const PARTS: usize>(product: &Product, scratch: &mut Scratch, tile: Tile) {
                     // SAFETY: the function is compiled for the instructions.
-                    match x.precision() {
-                        Precision::Bytes => unsafe { multiply_tile::<Vnni, 8, 1, 32, 6>(x, w, finish, scratch, tile) },
-                        _ => unsafe { multiply_tile::<Vnni, 8, 2, 32, 6>(x, w, finish, scratch, tile) },
-                    }
+                    unsafe { multiply_tile::<Vnni, 8, PARTS, 32, 6>(product, scratch, tile) }
                 }
+                let multiply = if precision == Precision::Bytes { with_vnni::<1> } else { with_vnni::<2> };
                 // SAFETY: the processor has them.
-                unsafe { with_vnni(x, w, finish, scratch, tile) }
+                unsafe { multiply(product, scratch, tile) }
             }
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
+            (Self::Avx2, _) => {
                 #[target_feature(enable = "avx2,fma")]
-                fn with_avx2(x: &Rounded, w: &Matrix, finish: &Finish, scratch: &mut Scratch, tile: Tile) {
+                fn with_avx2(product: &Product, scratch: &mut Scratch, tile: Tile) {
                     // SAFETY: the function is compiled for the instructions.
-                    unsafe { multiply_tile::<Avx2, 16, 1, 16, 4>(x, w, finish, scratch, tile) }
+                    unsafe { multiply_tile::<Avx2, 16, 1, 16, 4>(product, scratch, tile) }
                 }
                 // SAFETY: the processor has them.
-                unsafe { with_avx2(x, w, finish, scratch, tile) }
+                unsafe { with_avx2(product, scratch, tile) }
             }
             #[cfg(target_family = "wasm")]
             // SAFETY: the engine is compiled for the instructions.
-            Self::Simd128 => unsafe { multiply_tile::<Simd128, 16, 1, 8, 4>(x, w, finish, scratch, tile) },
+            (Self::Simd128, _) => unsafe { multiply_tile::<Simd128, 16, 1, 8, 4>(product, scratch, tile) },
             // SAFETY: every processor has its instructions.
-            Self::Plain => unsafe { multiply_tile::<Plain, 16, 1, 8, 4>(x, w, finish, scratch, tile) },
+            (Self::Plain, _) => unsafe { multiply_tile::<Plain, 16, 1, 8, 4>(product, scratch, tile) },
         }
     }
 }
