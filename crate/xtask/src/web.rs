@@ -26,7 +26,7 @@ const WASM_FEATURES: [&str; 7] = [
 ];
 
 /// The engine without and with WebGPU, and the features that make it: a page loads the one that its visitor can use.
-const ENGINES: [(&str, &str); 2] = [("cpu", "web"), ("gpu", "web,gpu")];
+const ENGINES: [(&str, &str); 2] = [("cpu", "web,cpu"), ("gpu", "web,gpu")];
 /// The most that an engine may have as a server sends it, in bytes.
 const MAX_BROTLI: usize = 2_220_000;
 

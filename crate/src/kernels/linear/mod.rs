@@ -105,7 +105,7 @@ pub fn dense_linear(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End) 
     if super::run_on(&x.device()) {
         return gpu::dense(x, w, b, end, None);
     }
-    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    #[cfg(feature = "cpu")]
     if let Some(y) = super::cpu::linear::dense_linear(&x, &w, b.as_ref(), &end) {
         return y;
     }
