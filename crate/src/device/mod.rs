@@ -82,18 +82,31 @@ impl Device {
     /// A real GPU if there is one, else the CPU. A GPU that cannot be opened is passed over, with a warning.
     ///
     /// # Errors
-    /// None so far; the browser's will be of the kind `unsupported`.
+    /// `unsupported` if there is none and the engine was built without the CPU (feature `cpu`).
     pub async fn auto() -> Result<Self> {
         let Some(adapter) = adapters().await.into_iter().find(|adapter| adapter.kind.is_real_gpu()) else {
-            return Ok(Self::cpu());
+            return Self::without_gpu();
         };
-        Ok(match Self::open(&adapter).await {
-            Ok(device) => device,
-            Err(error) => Self { warning: Some(format!("{error}; using the CPU instead")), ..Self::cpu() },
-        })
+        match Self::open(&adapter).await {
+            Ok(device) => Ok(device),
+            Err(error) => Ok(Self { warning: Some(format!("{error}; using the CPU instead")), ..Self::without_gpu()? }),
+        }
+    }
+
+    #[cfg(feature = "cpu")]
+    fn without_gpu() -> Result<Self> {
+        Ok(Self::cpu())
+    }
+
+    #[cfg(not(feature = "cpu"))]
+    fn without_gpu() -> Result<Self> {
+        Err(Error::new(ErrorKind::Unsupported, "device cpu")
+            .expected("an engine with the CPU")
+            .found("one with GPUs alone"))
     }
 
     /// The CPU, through Burn's Flex backend.
+    #[cfg(feature = "cpu")]
     pub fn cpu() -> Self {
         Self {
             burn: burn::tensor::Device::flex(),
@@ -133,11 +146,11 @@ impl Device {
     /// The device that a text names: `auto`, `gpu`, `gpu:N` or `cpu`.
     ///
     /// # Errors
-    /// `bad-request` for another text, and those of [`Self::gpu`].
+    /// `bad-request` for another text, and those of [`Self::auto`] and [`Self::gpu`].
     pub async fn parse(text: &str) -> Result<Self> {
         match text {
             "auto" => Self::auto().await,
-            "cpu" => Ok(Self::cpu()),
+            "cpu" => Self::without_gpu(),
             "gpu" => Self::gpu(None).await,
             _ => match text.strip_prefix("gpu:").and_then(|index| index.parse().ok()) {
                 Some(index) => Self::gpu(Some(index)).await,
@@ -203,7 +216,7 @@ impl Device {
     }
 }
 
-/// Every device of this machine, the GPUs first and the CPU last.
+/// Every device of this machine, the GPUs first and the CPU last, if the engine was built with it.
 pub async fn list() -> Vec<DeviceInfo> {
     let adapters = adapters().await;
     let chosen = adapters.iter().position(|adapter| adapter.kind.is_real_gpu());
@@ -213,6 +226,9 @@ pub async fn list() -> Vec<DeviceInfo> {
         None => "no real GPU was found, and the CPU is faster than a software adapter",
         Some(_) => "there is a GPU",
     };
+    if !cfg!(feature = "cpu") {
+        return devices;
+    }
     devices.push(DeviceInfo {
         name: cpu_name(),
         backend: FLEX.into(),

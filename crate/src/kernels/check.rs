@@ -1,25 +1,25 @@
-//! Whether a device computes what the CPU computes. Drivers and browsers have turned shaders into nonsense without a word:
+//! Whether a device computes what loops over plain numbers compute. Drivers and browsers have turned shaders into nonsense without a word:
 //! a model is opened on a GPU only after it was asked.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use serde::Serialize;
 
+mod norms;
 mod numbers;
+mod plain;
 
+use norms::compare_norms;
 use numbers::{distance, numbers, poison, tensor};
 
 use super::{
     attention,
     conv2d::{self, Window},
-    layer_norm,
-    linear::{End, Gates, QuantMatrix, dense_linear, dense_reference, quant_linear, reference},
-    qk_norm_rope::{self, Pairing, Rotation},
-    rms_norm_modulate::{self, Adaptation},
+    linear::{End, Gates, QuantMatrix, dense_linear, quant_linear},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    quant::{Format, encode},
+    quant::{Format, decode, encode},
 };
 
 /// ‖found − expected‖ / ‖expected‖ up to which two sums of a few hundred f32 products differ by their order alone
@@ -74,7 +74,7 @@ const ALL: Shapes = Shapes { products: &PRODUCTS, heads: &HEADS, tokens: &TOKENS
 const FEW: Shapes =
     Shapes { products: &[RAGGED], heads: &[RAGGED_HEADS], tokens: &[RAGGED_TOKENS], areas: &[RAGGED_AREA] };
 
-/// One kernel's result, computed on the device and on the CPU.
+/// One kernel's result, computed on the device and by a loop.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// What was computed.
@@ -96,8 +96,8 @@ impl Comparison {
     }
 }
 
-/// Runs our shaders and Burn's product of matrices on `device`, over ragged shapes, and compares them with the CPU. What
-/// the results are written to holds NaN before, so that a value that is not written shows.
+/// Runs our kernels on `device`, over ragged shapes, and compares them with loops. What the results are written to holds NaN
+/// before, so that a value that is not written shows.
 ///
 /// # Errors
 ///
@@ -125,134 +125,104 @@ async fn compare_shapes(device: &Device, shapes: &Shapes) -> Result<Vec<Comparis
 
 async fn compare_products(device: &Device, [m, n, k]: [usize; 3], seed: u64) -> Result<Vec<Comparison>> {
     let mut comparisons = Vec::new();
-    let x = TensorData::new(numbers(2 * seed, m * k), [m, k]);
-    let w = numbers(2 * seed + 1, n * k);
-    let b = |device: &Device| tensor::<1>(1000 + seed, [n], device);
+    let (x, w) = (numbers(2 * seed, m * k), numbers(2 * seed + 1, n * k));
+    let (b, other) = (numbers(1000 + seed, n), numbers(2000 + seed, m * n));
+    let gates = numbers(3000 + seed, 2 * n);
+    let inputs = || (tensor(2 * seed, [m, k], device), tensor::<2>(2000 + seed, [m, n], device));
     for format in Format::ALL.into_iter().filter(|format| QuantMatrix::takes(*format, true)) {
-        let product = |device: &Device, multiply: MultiplyQuantized| -> Result<Tensor<2>> {
-            let matrix = matrix(&w, n, k, format, device)?;
-            let other = tensor(2000 + seed, [m, n], device);
-            let end = if format.is_quantized() { End::Gated(other) } else { End::Silu(Some(other)) };
-            Ok(multiply(Tensor::from_data(x.clone(), device), &matrix, Some(b(device)), end))
+        let (matrix, stored) = matrix(&w, n, k, format, device)?;
+        let ended = |(i, z): (usize, f64)| {
+            let (z, other) = (z + f64::from(b[i % n]), f64::from(other[i]));
+            if format.is_quantized() { plain::silu(other) * z } else { plain::silu(other + z) }
         };
-        let expected = product(&Device::flex(), reference)?;
+        let expected: Vec<f64> = plain::product(&x, &stored, k).into_iter().enumerate().map(ended).collect();
+        let (x, other) = inputs();
+        let end = if format.is_quantized() { End::Gated(other) } else { End::Silu(Some(other)) };
+        let b = tensor(1000 + seed, [n], device);
         poison([m, n], device);
-        let error = distance(product(device, quant_linear)?, expected).await?;
+        let error = distance(quant_linear(x, &matrix, Some(b), end), &expected).await?;
         let name = format!("product {m}x{k} by {n}x{k} in {format}");
         comparisons.push(Comparison { tolerance: TOLERANCE_IN_HALF, ..Comparison::new(name, error) });
     }
-    let product = |device: &Device, multiply: Multiply| {
-        let w = Tensor::from_data(TensorData::new(w.clone(), [n, k]), device);
-        let gates = Gates { parts: tensor(3000 + seed, [1, 2, n], device), which: 1 };
-        let end = End::Residual { other: tensor(2000 + seed, [m, n], device), gates };
-        multiply(Tensor::from_data(x.clone(), device), w, None, end)
-    };
-    let expected = product(&Device::flex(), dense_reference);
+    let ended = |(i, z): (usize, f64)| f64::from(other[i]) + f64::from(gates[n + i % n]) * z;
+    let expected: Vec<f64> = plain::product(&x, &w, k).into_iter().enumerate().map(ended).collect();
+    let ((x, other), w) = (inputs(), tensor(2 * seed + 1, [n, k], device));
+    let gates = Gates { parts: tensor(3000 + seed, [1, 2, n], device), which: 1 };
     poison([m, n], device);
-    let error = distance(product(device, dense_linear), expected).await?;
+    let error = distance(dense_linear(x, w, None, End::Residual { other, gates }), &expected).await?;
     comparisons.push(Comparison::new(format!("product {m}x{k} by {n}x{k}"), error));
     Ok(comparisons)
 }
 
-/// Of these values, as they are stored.
-fn matrix(values: &[f32], rows: usize, cols: usize, format: Format, device: &Device) -> Result<QuantMatrix> {
+/// Of these values, as they are stored, and what they are then.
+fn matrix(
+    values: &[f32],
+    rows: usize,
+    cols: usize,
+    format: Format,
+    device: &Device,
+) -> Result<(QuantMatrix, Vec<f32>)> {
     if format == Format::F16 {
         let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
-        return QuantMatrix::upload_halves(&halves, rows, cols, device);
+        let stored = halves.iter().map(|half| half.to_f32()).collect();
+        return Ok((QuantMatrix::upload_halves(&halves, rows, cols, device)?, stored));
     }
-    QuantMatrix::upload(&encode(values, rows, cols, format)?, rows, cols, format, device)
+    let encoded = encode(values, rows, cols, format)?;
+    let stored = decode(&encoded, rows, cols, format)?;
+    Ok((QuantMatrix::upload(&encoded, rows, cols, format, device)?, stored))
 }
 
 /// Alone, and with a bias also added to another result.
 async fn compare_attention(device: &Device, (shape, has_bias): Heads, seed: u64) -> Result<Vec<Comparison>> {
     let [heads, kv_heads, queries, keys, width] = shape;
-    let attend = |device: &Device, attend: Attend| {
-        let [k, v] = [1, 2].map(|number| tensor(4 * seed + number, [2, kv_heads, keys, width], device));
-        let bias = has_bias.then(|| tensor(4 * seed + 3, [2, 1, 1, keys], device) * 4.0);
-        attend(tensor(4 * seed, [2, heads, queries, width], device), k, v, 0.5, bias)
-    };
-    let expected = attend(&Device::flex(), attention::reference);
+    let (of_q, of_k) = ([2, heads, queries, width], [2, kv_heads, keys, width]);
+    let shapes = [(4 * seed, of_q), (4 * seed + 1, of_k), (4 * seed + 2, of_k)];
+    let plain = shapes.map(|(seed, shape)| numbers(seed, shape.iter().product()));
+    let inputs = || shapes.map(|(seed, shape)| tensor::<4>(seed, shape, device));
+    let bias: Vec<f32> = numbers(4 * seed + 3, 2 * keys).iter().map(|bias| 4.0 * bias).collect();
+
+    let expected = plain::attention(&plain, of_q, of_k, 0.5, has_bias.then_some(&bias));
+    let [q, k, v] = inputs();
+    let bias_of = |bias: &[f32]| Tensor::<4>::from_data(TensorData::new(bias.to_vec(), [2, 1, 1, keys]), device);
+    let tensor_of_bias = has_bias.then(|| bias_of(&bias));
     poison([2, queries, heads, width], device);
-    let error = distance(attend(device, attention::attention), expected).await?;
-    let bias = if has_bias { " with a bias" } else { "" };
-    let name = format!("attention of {heads}x{queries} queries to {kv_heads}x{keys} keys of width {width}{bias}");
+    let error = distance(attention::attention(q, k, v, 0.5, tensor_of_bias), &expected).await?;
+    let suffix = if has_bias { " with a bias" } else { "" };
+    let name = format!("attention of {heads}x{queries} queries to {kv_heads}x{keys} keys of width {width}{suffix}");
     let alone = Comparison::new(name, error);
     if !has_bias {
         return Ok(vec![alone]);
     }
-    let added = |device: &Device| {
-        let [k, v] = [1, 2].map(|number| tensor(4 * seed + number, [2, kv_heads, keys, width], device));
-        let (q, bias) = (tensor(4 * seed, [2, heads, queries, width], device), tensor(5, [2, 1, 1, keys], device));
-        let other = tensor(4 * seed + 3, [2, queries, heads, width], device).swap_dims(1, 2);
-        attention::add_attention(other, tensor(6, [heads], device), [q, k, v], 0.5, Some(bias))
+
+    // The other lies as a result of attention does.
+    let (gates, other) = (numbers(6, heads), numbers(7, plain[0].len()));
+    let added = |(i, average): (usize, f64)| {
+        let (row, head) = (i / width, i / width / queries % heads);
+        let place = ((row / queries / heads * queries + row % queries) * heads + head) * width + i % width;
+        f64::from(other[place]) + f64::from(gates[head]) * average
     };
-    let expected = added(&Device::flex());
+    let expected: Vec<f64> = expected.into_iter().enumerate().map(added).collect();
+    let other = tensor(7, [2, queries, heads, width], device).swap_dims(1, 2); // [B, H, N, d]
+    let gates = tensor(6, [heads], device);
+    let (inputs, bias) = (inputs(), bias_of(&bias));
     poison([2, queries, heads, width], device);
-    let error = distance(added(device), expected).await?;
+    let error = distance(attention::add_attention(other, gates, inputs, 0.5, Some(bias)), &expected).await?;
     Ok(vec![alone, Comparison::new(format!("attention of {heads}x{queries} queries, added to another"), error)])
 }
 
 async fn compare_convolutions(device: &Device, (shape, window): Area, seed: u64) -> Result<Comparison> {
     let [batch, inputs, outputs, height, width] = shape;
-    let convolved = |device: &Device, convolve: Convolve| {
-        let weight = tensor(4 * seed + 1, [outputs, inputs, 3, 3], device);
-        let bias = tensor(4 * seed + 2, [outputs], device);
-        convolve(tensor(4 * seed, [batch, inputs, height, width], device), weight, bias, window)
-    };
-    let expected = convolved(&Device::flex(), conv2d::reference);
-    poison(expected.dims(), device);
-    let error = distance(convolved(device, conv2d::conv2d), expected).await?;
+    let of_x = [batch, inputs, height, width];
+    let places = [height, width].map(|length| window.places(length, 3));
+    let counts = [of_x.iter().product(), outputs * inputs * 9, outputs];
+    let plain = [0, 1, 2].map(|i| numbers(4 * seed + i as u64, counts[i]));
+    let expected = plain::convolution(&plain, of_x, places, window);
+    let weight = tensor(4 * seed + 1, [outputs, inputs, 3, 3], device);
+    let (x, bias) = (tensor(4 * seed, of_x, device), tensor(4 * seed + 2, [outputs], device));
+    poison([batch, outputs, places[0], places[1]], device);
+    let error = distance(conv2d::conv2d(x, weight, bias, window), &expected).await?;
     Ok(Comparison::new(format!("convolution of {inputs}x{height}x{width} to {outputs}, {window:?}"), error))
 }
-
-/// A kernel's or its reference's signature.
-type Convolve = fn(Tensor<4>, Tensor<4>, Tensor<1>, Window) -> Tensor<4>;
-/// Likewise.
-type Multiply = fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, End) -> Tensor<2>;
-/// Likewise.
-type MultiplyQuantized = fn(Tensor<2>, &QuantMatrix, Option<Tensor<1>>, End) -> Tensor<2>;
-/// Likewise.
-type Attend = fn(Tensor<4>, Tensor<4>, Tensor<4>, f64, Option<Tensor<4>>) -> Tensor<4>;
-
-async fn compare_norms(device: &Device, [tokens, heads, width]: [usize; 3], seed: u64) -> Result<Vec<Comparison>> {
-    let dim = heads * width;
-    let of = |number: u64| 8 * seed + number;
-    let turned = |device: &Device, turn: Turn| {
-        let [cos, sin] = [1, 2].map(|number| tensor(of(number), [1, 1, tokens, width], device));
-        let [weight, bias] = [3, 4].map(|number| tensor(of(number), [dim], device));
-        let norm = qk_norm_rope::Norm { weight, bias, epsilon: 1e-5 };
-        turn(tensor(of(0), [2, tokens, dim], device), heads, Some(norm), &Rotation::new(cos, sin, Pairing::Adjacent))
-    };
-    let expected = turned(&Device::flex(), qk_norm_rope::reference);
-    poison([2, tokens, dim], device);
-    let error = distance(turned(device, qk_norm_rope::qk_norm_rope), expected).await?;
-    let rope = Comparison::new(format!("norm and rotation of {tokens} tokens of {heads}x{width}"), error);
-
-    let modulated = |device: &Device, modulate: Modulate| {
-        let norm = rms_norm_modulate::Norm { weight: Some(tensor(of(3), [dim], device)), offset: 0.0, epsilon: 1e-5 };
-        let adaptation = Adaptation { parts: tensor(of(5), [2, 6, dim], device), scale: 4, shift: Some(3) };
-        modulate(tensor(of(0), [2, tokens, dim], device), norm, Some(adaptation))
-    };
-    let expected = modulated(&Device::flex(), rms_norm_modulate::reference);
-    poison([2, tokens, dim], device);
-    let error = distance(modulated(device, rms_norm_modulate::rms_norm_modulate), expected).await?;
-    let modulation = Comparison::new(format!("norm and modulation of {tokens} tokens of {dim}"), error);
-
-    let normed = |device: &Device, norm: LayerNorm| {
-        let [weight, bias] = [6, 7].map(|number| tensor(of(number), [dim], device));
-        norm(tensor(of(0), [2, tokens, dim], device), weight, bias, 1e-5)
-    };
-    let expected = normed(&Device::flex(), layer_norm::layer_norm_reference);
-    poison([2, tokens, dim], device);
-    let error = distance(normed(device, layer_norm::layer_norm), expected).await?;
-    Ok(vec![rope, modulation, Comparison::new(format!("layer norm of {tokens} tokens of {dim}"), error)])
-}
-
-/// Likewise.
-type Turn = fn(Tensor<3>, usize, Option<qk_norm_rope::Norm>, &Rotation) -> Tensor<4>;
-type Modulate = fn(Tensor<3>, rms_norm_modulate::Norm, Option<Adaptation>) -> Tensor<3>;
-/// Likewise.
-type LayerNorm = fn(Tensor<3>, Tensor<1>, Tensor<1>, f64) -> Tensor<3>;
 
 /// Refuses a GPU that computes something else than the CPU; where no shader runs there is nothing to ask. One shape for
 /// each kernel tells nonsense from numbers; more would cost the page a second of compiling on a slow driver.
@@ -283,21 +253,34 @@ pub fn wrong_numbers(subject: impl Into<String>, found: impl Into<String>) -> Er
 
 #[cfg(all(test, feature = "cli"))]
 mod tests {
-    use super::*;
-
-    fn tensor_of(values: [f32; 4]) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(values.to_vec(), [2, 2]), &Device::flex())
-    }
+    use super::{super::Stock, *};
 
     #[test]
     fn nonsense_is_noticed() {
         let right = [0.5, -1.0, 2.0, 0.25];
-        let error = |found| pollster::block_on(distance(tensor_of(found), tensor_of(right))).unwrap();
+        let tensor_of =
+            |values: [f32; 4]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [2, 2]), &Device::flex());
+        let error = |found| pollster::block_on(distance(tensor_of(found), &right.map(f64::from))).unwrap();
         let is_right = |found| Comparison::new(String::new(), error(found)).is_right();
         assert!(is_right(right));
         for wrong in [[0.0; 4], [0.5, -1.0, 2.0, 0.0], [0.5, -1.0, 2.0, f32::NAN], [f32::NAN; 4], [0.5, 1.0, 2.0, 0.25]]
         {
             assert!(!is_right(wrong), "{wrong:?}");
+        }
+    }
+
+    /// Of f32 sums of a few hundred terms.
+    const ROUNDING: f64 = 1e-5;
+
+    #[test]
+    fn loops_compute_what_burn_and_the_cpus_kernels_compute() {
+        for is_stock in [false, true] {
+            let _stock = is_stock.then(|| Stock::turn_on().unwrap());
+            let comparisons = pollster::block_on(compare(&Device::flex())).unwrap();
+            assert!(comparisons.len() > 20);
+            for Comparison { name, error, .. } in comparisons {
+                assert!(error <= ROUNDING, "{name}: {error:e}");
+            }
         }
     }
 }

@@ -25,8 +25,7 @@ impl Window {
     }
 
     /// Places of a kernel of `kernel` pixels along a side of `length`.
-    #[cfg(feature = "gpu")]
-    fn places(self, length: usize, kernel: usize) -> usize {
+    pub(super) fn places(self, length: usize, kernel: usize) -> usize {
         (length * self.upscale + self.padding.iter().sum::<usize>() - kernel) / self.stride + 1
     }
 }

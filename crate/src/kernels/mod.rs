@@ -6,8 +6,7 @@
 pub mod attention;
 mod check;
 pub mod conv2d;
-// The browser's GPU engine computes nothing on the CPU but what its shaders are compared with.
-#[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+#[cfg(feature = "cpu")]
 pub mod cpu;
 pub mod layer_norm;
 pub mod linear;

@@ -85,7 +85,7 @@ pub fn qk_norm_rope(x: Tensor<3>, heads: usize, norm: Option<Norm>, rotation: &R
     if super::run_on(&x.device()) && gpu::takes(&x, heads, rotation) {
         return gpu::launch(x, heads, norm, rotation);
     }
-    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    #[cfg(feature = "cpu")]
     if let Some(y) = super::cpu::qk_norm_rope::qk_norm_rope(&x, heads, norm.as_ref(), rotation) {
         return y;
     }

@@ -48,7 +48,7 @@ pub fn rms_norm_modulate(x: Tensor<3>, norm: Norm, adaptation: Option<Adaptation
         let norm = norm_modulate::Norm { is_centred: false, weight, offset, epsilon };
         return norm_modulate::launch(x, norm, adaptation.map(Parts::adaptive));
     }
-    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    #[cfg(feature = "cpu")]
     if let Some(y) = super::cpu::rms_norm_modulate::rms_norm_modulate(&x, &norm, adaptation.as_ref()) {
         return y;
     }

@@ -5,7 +5,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use burn::tensor::DType;
+use burn::{
+    backend::DispatchDevice,
+    tensor::{DType, Device},
+};
 use burn_cubecl::{
     template::{KernelSource, SourceKernel, SourceTemplate},
     tensor::CubeTensor,
@@ -58,6 +61,15 @@ impl Source {
 
 /// Lanes of a processor that plays GPU, at most.
 pub const FEW_LANES: u32 = 8;
+
+/// Of a device that shaders run on.
+pub fn client(device: &Device) -> Client {
+    match device.as_dispatch() {
+        DispatchDevice::Cube(cube) => cube.client(),
+        #[allow(unreachable_patterns, reason = "an engine may have no other devices")]
+        _ => unreachable!("asked only of devices that shaders run on"),
+    }
+}
 
 /// A tensor on `like`'s device, in f32, for a shader to write to.
 pub fn empty(like: &CubeTensor, shape: &[usize]) -> CubeTensor {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::stock;
 use crate::error::{Error, Result};
 
 thread_local! {
@@ -20,7 +21,7 @@ impl Stock {
     ///
     /// `bad-request` in a browser's GPU engine that was not built for it (feature `stock`): Burn's kernels are not in it.
     pub fn turn_on() -> Result<Self> {
-        if cfg!(all(feature = "gpu", target_family = "wasm", not(feature = "stock"))) {
+        if !stock::IS_THERE {
             return Err(Error::bad_request("stock")
                 .expected("an engine with Burn's kernels, as cargo xtask bench --stock builds one")
                 .found("one without"));
@@ -37,5 +38,6 @@ impl Drop for Stock {
 }
 
 pub(super) fn is_on() -> bool {
-    IS_ON.get()
+    // Where it is known not to be, nothing of what it would call is linked.
+    stock::IS_THERE && IS_ON.get()
 }

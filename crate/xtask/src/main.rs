@@ -11,6 +11,7 @@ mod markdown;
 mod readme_commands;
 mod readme_tree;
 mod test;
+mod wasm_parsers;
 mod wasm_toolchain;
 mod web;
 mod workspace;

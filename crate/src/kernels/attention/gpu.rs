@@ -1,13 +1,13 @@
 //! The shaders' launch.
 
 use burn::{
-    backend::{Backend, Dispatch, DispatchDevice, backend_extension, tensor::FloatTensor},
+    backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor},
     tensor::{DType, Device, Tensor},
 };
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
 
 use super::{
-    super::shader::{Shader, Source, empty, nothing},
+    super::shader::{Shader, Source, client, empty, nothing},
     Tile,
     tile::MAX_VECTORS,
 };
@@ -226,10 +226,7 @@ fn best_tile(q: &Tensor<4>) -> Tile {
 
 /// Of a subgroup.
 fn lanes(device: &Device) -> u32 {
-    let DispatchDevice::Cube(device) = device.as_dispatch() else {
-        unreachable!("asked only of devices that shaders run on")
-    };
-    device.client().properties().hardware.plane_size_max
+    client(device).properties().hardware.plane_size_max
 }
 
 /// `[B, N, H, d]` and `[B, N, H, 1]`.

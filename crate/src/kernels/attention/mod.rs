@@ -27,7 +27,7 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, bias: Opt
     if super::run_on(&q.device()) && gpu::takes(&q, &k, &v) {
         return tiled(q, k, v, scale, bias, None);
     }
-    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    #[cfg(feature = "cpu")]
     if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref(), None) {
         return out;
     }
@@ -68,7 +68,7 @@ pub fn add_attention(
     {
         return out;
     }
-    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    #[cfg(feature = "cpu")]
     if let Some(out) = super::cpu::attention::attention(&q, &k, &v, scale, bias.as_ref(), Some((&other, &gates))) {
         return out;
     }

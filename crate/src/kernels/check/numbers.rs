@@ -10,16 +10,11 @@ pub fn poison<const D: usize>(shape: [usize; D], device: &Device) {
 }
 
 /// ‖found − expected‖ / ‖expected‖.
-pub async fn distance<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> Result<f64> {
-    let [found, expected] = [values(found).await?, values(expected).await?];
+pub async fn distance<const D: usize>(found: Tensor<D>, expected: &[f64]) -> Result<f64> {
+    let found = found.into_data_async().await.map_err(|error| Error::device_lost("the numbers of a test", error))?;
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
-    let difference = norm(&mut found.iter().zip(&expected).map(|(found, expected)| found - expected));
+    let difference = norm(&mut found.iter::<f64>().zip(expected).map(|(found, expected)| found - expected));
     Ok(difference / norm(&mut expected.iter().copied()))
-}
-
-async fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>> {
-    let data = tensor.into_data_async().await.map_err(|error| Error::device_lost("the numbers of a test", error))?;
-    Ok(data.iter::<f64>().collect())
 }
 
 /// [`numbers`] as a tensor.

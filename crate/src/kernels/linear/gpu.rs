@@ -237,6 +237,12 @@ pub fn quantized(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: End, 
     Tensor::from_dispatch(Dispatch::quant_linear(x, codes, scales, b, other, gates, terms))
 }
 
+/// x Wᵀ in f32, whatever the device multiplies faster.
+pub fn in_full(x: Tensor<2>, w: &QuantMatrix) -> Tensor<2> {
+    let way = Way::for_shape(x.dims()[0], w.shape()[0], false, Hardware::of(&x.device()));
+    quantized(x, w, None, End::Plain, Some(way))
+}
+
 /// That way, or the best one.
 pub fn dense(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End, way: Option<Way>) -> Tensor<2> {
     let (terms, [b, other, gates]) = terms(&x, w.dims()[0], Weights::DENSE, b, end, way);

@@ -91,7 +91,7 @@ pub fn quant_linear(x: Tensor<2>, w: &QuantMatrix, b: Option<Tensor<1>>, end: En
     if super::run_on(&x.device()) {
         return gpu::quantized(x, w, b, end, None);
     }
-    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    #[cfg(feature = "cpu")]
     if let Some(y) = super::cpu::codes::quant_linear(&x, w, b.as_ref(), &end) {
         return y;
     }
@@ -109,7 +109,7 @@ pub fn dense_linear(x: Tensor<2>, w: Tensor<2>, b: Option<Tensor<1>>, end: End) 
     if super::run_on(&x.device()) {
         return gpu::dense(x, w, b, end, None);
     }
-    #[cfg(not(all(feature = "gpu", target_family = "wasm")))]
+    #[cfg(feature = "cpu")]
     if let Some(y) = super::cpu::linear::dense_linear(&x, &w, b.as_ref(), &end) {
         return y;
     }

@@ -125,6 +125,10 @@ impl QuantMatrix {
 
     /// The matrix in f32, `[rows, cols]`, by plain tensor operations.
     pub fn dequantize(&self) -> Tensor<2> {
+        #[cfg(all(feature = "gpu", target_family = "wasm"))]
+        if super::super::run_on(&self.codes.device()) {
+            return self.by_a_product();
+        }
         let Some(scales) = &self.scales else { return self.widened() };
         let [rows, words] = self.codes.dims();
         let bits = self.code_bits();
@@ -155,11 +159,7 @@ impl QuantMatrix {
         let device = self.codes.device();
         #[cfg(feature = "gpu")]
         if super::super::run_on(&device) {
-            // The product with ones along the diagonal, whose every sum has one term: exact, and nothing new to compile.
-            let mut ones = vec![0f32; self.cols * self.cols];
-            ones.iter_mut().step_by(self.cols + 1).for_each(|one| *one = 1.0);
-            let ones = Tensor::from_data(TensorData::new(ones, [self.cols, self.cols]), &device);
-            return super::quant_linear(ones, self, None, super::End::Plain).transpose(); // [rows, cols]
+            return self.by_a_product();
         }
         let [rows, words] = self.codes.dims();
         let halves = |word: i32| {
@@ -169,6 +169,16 @@ impl QuantMatrix {
         let values: Vec<f32> = self.codes.to_data().iter::<i32>().flat_map(halves).collect();
         let values = Tensor::<2>::from_data(TensorData::new(values, [rows, 2 * words]), &device);
         values.narrow(1, 0, self.cols) // [rows, cols]
+    }
+
+    /// The product with ones along the diagonal, whose every sum has one term: exact in f32, and nothing new to compile, or to
+    /// download.
+    #[cfg(feature = "gpu")]
+    fn by_a_product(&self) -> Tensor<2> {
+        let mut ones = vec![0f32; self.cols * self.cols];
+        ones.iter_mut().step_by(self.cols + 1).for_each(|one| *one = 1.0);
+        let ones = Tensor::from_data(TensorData::new(ones, [self.cols, self.cols]), &self.codes.device());
+        super::gpu::in_full(ones, self).transpose() // [rows, cols]
     }
 }
 

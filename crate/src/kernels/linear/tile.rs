@@ -1,9 +1,9 @@
 //! How a product is divided.
 
-use burn::{backend::DispatchDevice, tensor::Device};
+use burn::tensor::Device;
 use cubecl::ir::{ElemType, FloatKind};
 
-use super::super::shader::FEW_LANES;
+use super::super::shader::{FEW_LANES, client};
 use crate::device::lanes_exchange;
 
 /// What an invocation makes of y, and how many of them stand beside each other in a workgroup. Large tiles read the least
@@ -47,14 +47,12 @@ pub(super) struct Hardware {
 impl Hardware {
     /// Of a device that shaders run on.
     pub fn of(device: &Device) -> Self {
-        let dispatch = device.as_dispatch();
-        let DispatchDevice::Cube(cube) = dispatch else { unreachable!("asked only of devices that shaders run on") };
-        let client = cube.client();
+        let client = client(device);
         let properties = client.properties();
         let (hardware, half) = (&properties.hardware, ElemType::Float(FloatKind::F16));
         Self {
             lanes: [hardware.plane_size_min, hardware.plane_size_max],
-            exchanges: lanes_exchange(dispatch),
+            exchanges: lanes_exchange(device.as_dispatch()),
             has_half: properties.supports_type(half),
         }
     }
@@ -106,6 +104,7 @@ pub struct Way {
 const FULL: usize = 200;
 const FULL_OF_CORES: usize = 12;
 /// So many that the last ones, which not every core may have work of, take little of all the time.
+#[cfg(not(target_family = "wasm"))]
 const MANY_OF_CORES: usize = 100;
 
 impl Tile {
