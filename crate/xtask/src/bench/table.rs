@@ -39,7 +39,8 @@ pub fn ours(reports: &[(&str, Value)]) -> String {
     table
 }
 
-/// One row a peer, model and path: ours and theirs in both formats, and what is left of their time.
+/// One row a peer, model and path: ours and theirs in both formats, and what is left of their time. Beside our q4 stands what
+/// a user would run there who has no q4: the peer's f32.
 pub fn peers(all: &Value) -> Result<String> {
     let mut table =
         "| denoiser, batch 2 | against | ours, q4 | theirs, q4 | ratio | ours, f32 | theirs, f32 | ratio |\n\
@@ -53,8 +54,12 @@ pub fn peers(all: &Value) -> Result<String> {
         let times = turn["ms"].as_object().context("a result without times")?;
         let ours = &turn["ms"][OURS];
         for (peer, theirs) in times.iter().filter(|(who, _)| *who != OURS) {
-            let cells: Vec<String> =
-                ["q4", "f32"].iter().flat_map(|format| pair(&ours[format], &theirs[format])).collect();
+            let mut cells = pair(&ours["q4"], &theirs["q4"]).to_vec();
+            if theirs["q4"].is_null() {
+                let [_, of_f32, ratio] = pair(&ours["q4"], &theirs["f32"]);
+                cells[1..].clone_from_slice(&[format!("{of_f32} in f32"), ratio]);
+            }
+            cells.extend(pair(&ours["f32"], &theirs["f32"]));
             let [model, path, adapter] = ["model", "path", "adapter"].map(|name| text(&turn[name]));
             let place = format!("{model}, {} tokens, {path} ({adapter})", turn["tokens"]);
             table += &format!("| {place} | {peer} | {} |\n", cells.join(" | "));
@@ -100,14 +105,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_without_a_format_has_no_ratio_there() {
+    fn a_peer_without_q4_stands_there_with_its_f32() {
         let turn = json!({ "model": "nano", "path": "native, CPU", "adapter": "a CPU", "tokens": 72,
             "ms": { "flagdit": { "q4": [15.0, 14.0], "f32": [16.0, 15.0] }, "PyTorch": { "f32": [64.0, 30.0] } } });
         let table = peers(&json!({ "a": turn })).unwrap();
         let row = table.lines().last().unwrap();
         assert_eq!(
             row,
-            "| nano, 72 tokens, native, CPU (a CPU) | PyTorch | 15.0 ms (14.0) | – | – | 16.0 ms (15.0) | 64.0 ms (30.0) | 0.25 (0.50) |"
+            "| nano, 72 tokens, native, CPU (a CPU) | PyTorch | 15.0 ms (14.0) | 64.0 ms (30.0) in f32 | 0.23 (0.47) | 16.0 ms (15.0) | 64.0 ms (30.0) | 0.25 (0.50) |"
         );
     }
 
