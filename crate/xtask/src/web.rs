@@ -79,7 +79,7 @@ pub fn engine(workspace: &Workspace, features: &str, folder: &Path) -> Result<()
     let is_gpu = features.split(',').any(|feature| feature == "gpu");
     if is_gpu {
         // Its kernels are shaders: what is left to the processor takes no time. The linker optimises as the last crate is.
-        build.args(["--", "-C", "opt-level=s"]);
+        build.args(["--", "-C", "opt-level=z"]);
     }
     workspace::run(&mut build)?;
     let mut bindgen = workspace.command(wasm_toolchain::bindgen(workspace, &target.join("tools"))?);
@@ -89,6 +89,7 @@ pub fn engine(workspace: &Workspace, features: &str, folder: &Path) -> Result<()
     if is_gpu {
         let (trapped, count) = wasm_parsers::trap(&fs::read(&wasm)?)?;
         ensure!(count > 0, "{}: CubeCL's parsers were not found by their names", wasm.display());
+        println!("{}: {count} parsers taken out", wasm.display());
         fs::write(&wasm, trapped)?;
     }
     // npm's, because distributions have versions that spoil the table of references. The compiler has optimised already:
