@@ -9,10 +9,11 @@
 //! spectrogram inversion", 2015), so the same picture gives the same sound.
 
 use std::f32::consts::{PI, TAU};
+use std::sync::Arc;
 
-use rustfft::num_complex::Complex32;
+use realfft::num_complex::Complex32;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-use super::fourier::Fourier;
 use super::mel::{MelConfig, MelFilters, hann};
 use crate::error::{Error, Result};
 
@@ -30,7 +31,8 @@ pub struct GriffinLim {
     config: MelConfig,
     filters: MelFilters,
     window: Vec<f32>,
-    fourier: Fourier,
+    forward: Arc<dyn RealToComplex<f32>>,
+    inverse: Arc<dyn ComplexToReal<f32>>,
 }
 
 impl GriffinLim {
@@ -41,11 +43,13 @@ impl GriffinLim {
     /// Those of [`MelConfig::check`].
     pub fn new(config: &MelConfig) -> Result<Self> {
         config.check()?;
+        let mut planner = RealFftPlanner::new();
         Ok(Self {
             config: config.clone(),
             filters: MelFilters::new(config),
             window: hann(config.window),
-            fourier: Fourier::new(config.window),
+            forward: planner.plan_fft_forward(config.window),
+            inverse: planner.plan_fft_inverse(config.window),
         })
     }
 
@@ -186,16 +190,19 @@ impl Reconstruction<'_> {
         }
         self.remaining -= 1;
         self.resynthesise();
-        let GriffinLim { config, window, fourier, .. } = self.griffin_lim;
-        let (mut windowed, mut scratch) = (vec![0.0; config.window], fourier.scratch());
-        let mut rebuilt = vec![Complex32::ZERO; fourier.bins()];
+        let GriffinLim { config, window, forward, .. } = self.griffin_lim;
+        let mut windowed = forward.make_input_vec();
+        let mut rebuilt = forward.make_output_vec();
+        let mut scratch = forward.make_scratch_vec();
         for (frame, magnitudes) in self.magnitudes.iter().enumerate() {
             let samples = &self.samples[frame * config.hop..];
             windowed
                 .iter_mut()
                 .zip(samples.iter().zip(window))
                 .for_each(|(value, (sample, window))| *value = sample * window);
-            fourier.forward(&windowed, &mut rebuilt, &mut scratch);
+            forward
+                .process_with_scratch(&mut windowed, &mut rebuilt, &mut scratch)
+                .expect("the buffers are the transform's own");
             let (spectrum, previous) = (&mut self.spectra[frame], &mut self.previous[frame]);
             for (bin, &magnitude) in magnitudes.iter().enumerate() {
                 // In proportion to rebuilt + momentum · (rebuilt − previous).
@@ -224,16 +231,19 @@ impl Reconstruction<'_> {
 
     /// The waveform whose transform is nearest to the spectra.
     fn resynthesise(&mut self) {
-        let GriffinLim { config, window, fourier, .. } = self.griffin_lim;
-        let (mut windowed, mut scratch) = (vec![0.0; config.window], fourier.scratch());
-        let mut spectrum = vec![Complex32::ZERO; fourier.bins()];
+        let GriffinLim { config, window, inverse, .. } = self.griffin_lim;
+        let mut spectrum = inverse.make_input_vec();
+        let mut windowed = inverse.make_output_vec();
+        let mut scratch = inverse.make_scratch_vec();
         let last = spectrum.len() - 1;
         self.samples.fill(0.0);
         for (frame, source) in self.spectra.iter().enumerate() {
             spectrum.copy_from_slice(source);
             // Those of a real waveform have no imaginary part.
             (spectrum[0].im, spectrum[last].im) = (0.0, 0.0);
-            fourier.inverse(&spectrum, &mut windowed, &mut scratch);
+            inverse
+                .process_with_scratch(&mut spectrum, &mut windowed, &mut scratch)
+                .expect("the buffers are the transform's own, and both ends are real");
             let samples = &mut self.samples[frame * config.hop..];
             samples
                 .iter_mut()

@@ -7,11 +7,12 @@
 
 use std::f32::consts::TAU;
 use std::ops::Range;
+use std::sync::Arc;
 
-use rustfft::num_complex::Complex32;
+use realfft::num_complex::Complex32;
+use realfft::{RealFftPlanner, RealToComplex};
 use serde::{Deserialize, Serialize};
 
-use super::fourier::Fourier;
 use crate::error::{Error, Result};
 
 /// How sounds become pictures and pictures sounds.
@@ -81,7 +82,7 @@ pub struct MelSpectrogram {
     config: MelConfig,
     filters: MelFilters,
     window: Vec<f32>,
-    fourier: Fourier,
+    fft: Arc<dyn RealToComplex<f32>>,
 }
 
 impl MelSpectrogram {
@@ -96,7 +97,7 @@ impl MelSpectrogram {
             config: config.clone(),
             filters: MelFilters::new(config),
             window: hann(config.window),
-            fourier: Fourier::new(config.window),
+            fft: RealFftPlanner::new().plan_fft_forward(config.window),
         })
     }
 
@@ -115,15 +116,18 @@ impl MelSpectrogram {
         let MelConfig { window, hop, bands, floor, mean, std, .. } = self.config;
         let frames = self.frames(samples.len(), multiple);
         let mut mel = vec![0.0; bands * frames];
-        let (mut windowed, mut scratch) = (vec![0.0; window], self.fourier.scratch());
-        let mut spectrum = vec![Complex32::ZERO; self.fourier.bins()];
+        let mut windowed = self.fft.make_input_vec();
+        let mut spectrum = self.fft.make_output_vec();
+        let mut scratch = self.fft.make_scratch_vec();
         let mut magnitudes = vec![0.0; spectrum.len()];
         for frame in 0..frames {
             for (i, value) in windowed.iter_mut().enumerate() {
                 let place = reflect((frame * hop + i) as isize - (window / 2) as isize, frames * hop);
                 *value = samples.get(place).map_or(0.0, |sample| sample * self.window[i]);
             }
-            self.fourier.forward(&windowed, &mut spectrum, &mut scratch);
+            self.fft
+                .process_with_scratch(&mut windowed, &mut spectrum, &mut scratch)
+                .expect("the buffers are the transform's own");
             magnitudes
                 .iter_mut()
                 .zip(&spectrum)

@@ -1,6 +1,5 @@
 //! Latents to what people see (and back, for training and editing).
 
-mod fourier;
 pub mod griffin_lim;
 pub mod mel;
 mod tiling;
