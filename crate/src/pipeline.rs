@@ -85,7 +85,8 @@ impl Pipeline {
         };
         let griffin_lim = blueprint.mel.as_ref().map(GriffinLim::new).transpose()?;
         let plan = Plan::new(&blueprint, &blueprint.typical()?, device.capacity())?;
-        plan.refuse()?;
+        // Less may be asked for than what is typical.
+        plan.refuse_networks()?;
         let networks = match plan.stays_loaded {
             true => Networks::all(&reader, &device, &plan, progress).await?,
             false => Networks::none(),

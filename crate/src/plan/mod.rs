@@ -169,6 +169,27 @@ impl Plan {
         self.stages[stage as usize]
     }
 
+    /// Refuses a model of which one network is known not to fit, whatever is asked of it.
+    ///
+    /// # Errors
+    ///
+    /// `out-of-memory` that names the network.
+    pub fn refuse_networks(&self) -> Result<()> {
+        let there = self.capacity.memory;
+        match self.stages.iter().find(|stage| stage.weights > there) {
+            Some(stage) if self.capacity.is_known => Err(Error::new(
+                ErrorKind::OutOfMemory,
+                format!(
+                    "the network to {} has {} MB, {} MB are free: take a model with fewer bits a weight",
+                    stage.stage.name(),
+                    megabytes(stage.weights),
+                    megabytes(there),
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses what is known not to fit; where memory is a guess, trying is the way to know.
     ///
     /// # Errors

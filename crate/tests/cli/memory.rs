@@ -67,5 +67,19 @@ fn what_does_not_fit_at_all_is_refused_before_it_is_loaded() {
     let args = ["generate", "a red star", "-o", "a.png", "--model", &model, "--device", "cpu", "--quiet"];
     let line = desk.refusal(MEMORY, &[&args[..], &["--memory", "0.01"]].concat());
     assert!(line.contains("to sample takes") && line.contains("10 MB are free"), "{line}");
+    let line = desk.refusal(MEMORY, &[&args[..], &["--memory", "0.005"]].concat());
+    assert!(line.contains("the network to sample has 6 MB, 5 MB are free"), "{line}");
     assert!(desk.names().is_empty());
+}
+
+/// What is refused is what is asked for, not what is usually asked for.
+#[test]
+fn a_smaller_picture_than_the_usual_one_may_fit() {
+    let desk = Desk::new();
+    let model = toybox().display().to_string();
+    let args = ["generate", "a red star", "-o", "a.png", "--model", &model, "--device", "cpu", "--quiet"];
+    let with = |size| [&args[..], &["--memory", "0.0106", "--steps", "1", "--size", size]].concat();
+    assert!(desk.refusal(MEMORY, &with("64x64")).contains("to sample takes"));
+    desk.run(&with("32x32")).succeeded();
+    assert_eq!(desk.names(), ["a.png"]);
 }
