@@ -271,6 +271,8 @@ mod tests {
 
     /// Of f32 sums of a few hundred terms.
     const ROUNDING: f64 = 1e-5;
+    /// Of x that the CPU rounds before it multiplies by codes, to 8 bits by the processors that have them.
+    const ROUNDED: f64 = 1e-2;
 
     #[test]
     fn loops_compute_what_burn_and_the_cpus_kernels_compute() {
@@ -279,7 +281,8 @@ mod tests {
             let comparisons = pollster::block_on(compare(&Device::flex())).unwrap();
             assert!(comparisons.len() > 20);
             for Comparison { name, error, .. } in comparisons {
-                assert!(error <= ROUNDING, "{name}: {error:e}");
+                let tolerance = if !is_stock && name.contains(" in q") { ROUNDED } else { ROUNDING };
+                assert!(error <= tolerance, "{name}: {error:e}");
             }
         }
     }

@@ -58,7 +58,8 @@ pub fn quant_linear_by(
     end: &End,
 ) -> Option<Tensor<2>> {
     assert!(Way::all().any(|there| there == way), "this processor has no {way:?}");
-    let ([m, k], [n, _]) = (x.dims(), w.shape());
+    let ([m, k], [n, columns]) = (x.dims(), w.shape());
+    assert_eq!(k, columns, "features of x, and of W [{n}, {columns}]");
     if m == 0 || k == 0 {
         return None;
     }
@@ -68,7 +69,7 @@ pub fn quant_linear_by(
     let sides = sides([m, n, k], way);
     let product = Product { x, w, finish };
     let fill = |scratch: &mut Scratch, tile: Tile| way.multiply(&product, scratch, tile);
-    let most_cores = cores_for(m * n * k / PRODUCTS);
+    let most_cores = cores_for(m.saturating_mul(n).saturating_mul(k) / PRODUCTS);
     // SAFETY: every number of a tile is written.
     let z = unsafe { threads::fill_tiles([m, n], sides, most_cores, Scratch::default, fill) };
     Some(tensor(z, [m, n]))
