@@ -1,5 +1,5 @@
-//! Whether a device computes what loops over plain numbers compute. Drivers and browsers have turned shaders into nonsense without a word:
-//! a model is opened on a GPU only after it was asked.
+//! Whether a device computes what loops over plain numbers compute. Drivers and browsers have turned shaders into nonsense
+//! without a word: a model is opened on a GPU only after it was asked.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
