@@ -2,11 +2,14 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use flagdit::kernels::cpu::codes::{Precision, Way, quant_linear, quant_linear_by};
-use flagdit::kernels::linear::{self, End, Gates, QuantMatrix, dense_reference};
-use flagdit::quant::{BLOCK, Encoded, Format, Layout, decode, encode};
+use flagdit::kernels::linear::{End, QuantMatrix, dense_reference, quant_linear as on_its_device};
+use flagdit::quant::{BLOCK, Encoded, Format, Layout};
+use flagdit::sampler::noise;
 use half::f16;
 
-use super::{distance, normal};
+use super::cpu::{PRODUCTS, x};
+use super::distance;
+use super::linear::{ends, packed};
 
 /// ‖found − expected‖ / ‖expected‖ of the same whole numbers, summed up over blocks in another order.
 const ROUNDED: f64 = 1e-5;
@@ -14,33 +17,11 @@ const ROUNDED: f64 = 1e-5;
 const IN_8_BITS: f64 = 1e-2;
 /// In 16 bits it is a 257th of that.
 const IN_16_BITS: f64 = 4e-5;
-/// Rows of x, of W, and their columns: below, at and beyond groups of rows, strips, blocks and words; tiles of several rows.
-const SHAPES: [[usize; 3]; 12] = [
-    [1, 1, 1],
-    [1, 3, 31],
-    [2, 1100, 300],
-    [5, 65, 33],
-    [6, 32, 64],
-    [17, 130, 65],
-    [40, 192, 192],
-    [129, 7, 160],
-    [72, 1152, 192],
-    [130, 16, 1],
-    [544, 513, 192],
-    [1030, 100, 45],
-];
 const CODES: [Format; 3] = [Format::Q4B32, Format::Q4AB32, Format::Q8B32];
-
-fn x<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
-    normal(seed, shape, &Device::flex())
-}
 
 /// W of normal numbers, and what its codes stand for.
 fn codes(seed: u64, [n, k]: [usize; 2], format: Format) -> (QuantMatrix, Tensor<2>) {
-    let weights = flagdit::sampler::noise::normal(seed, 0, n * k);
-    let encoded = encode(&weights, n, k, format).expect("finite weights");
-    let values = decode(&encoded, n, k, format).expect("what was just encoded");
-    let matrix = QuantMatrix::upload(&encoded, n, k, format, &Device::flex()).expect("a matrix");
+    let (matrix, values) = packed(&noise::normal(seed, 0, n * k), n, k, format, &Device::flex());
     (matrix, Tensor::from_data(TensorData::new(values, [n, k]), &Device::flex()))
 }
 
@@ -59,7 +40,7 @@ fn rounded(x: Tensor<2>, precision: Precision) -> Tensor<2> {
 #[test]
 fn every_way_multiplies_what_was_rounded() {
     assert!(Way::all().count() > 0 && Way::best() == Way::all().next().expect("plain"));
-    for (seed, [m, n, k]) in (0..).step_by(10).zip(SHAPES) {
+    for (seed, [m, n, k]) in (0..).step_by(10).zip(PRODUCTS) {
         let (input, b) = (x(seed, [m, k]), x(seed + 2, [n]));
         for format in CODES {
             let (matrix, w) = codes(seed + 1, [n, k], format);
@@ -84,13 +65,10 @@ fn every_end_follows_codes() {
         let seed = 300 + 10 * seed as u64;
         let (matrix, w) = codes(seed, [n, k], Format::Q4B32);
         let (input, b) = (x(seed + 1, [batch * rows, k]), x(seed + 2, [n]));
-        let other: Tensor<2> = x(seed + 3, [batch * rows, n]);
-        let gates = Gates { parts: x(seed + 4, [batch, 3, n]), which: seed as usize / 10 % 3 };
         let precision = Way::best().precision(4);
-        let residual = End::Residual { other: other.clone(), gates };
-        for end in [residual, End::Silu(None), End::Silu(Some(other.clone() * 3.0)), End::Gated(other * 4.0)] {
+        for end in ends(seed, [batch, rows, n], &Device::flex()) {
             let expected = dense_reference(rounded(input.clone(), precision), w.clone(), Some(b.clone()), end.clone());
-            let error = distance(linear::quant_linear(input.clone(), &matrix, Some(b.clone()), end.clone()), expected);
+            let error = distance(on_its_device(input.clone(), &matrix, Some(b.clone()), end.clone()), expected);
             assert!(error < ROUNDED, "{batch}x{rows} by {n}x{k}, {end:?}: {error}");
         }
     }

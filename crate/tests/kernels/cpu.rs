@@ -13,11 +13,12 @@ use super::{distance, normal};
 /// ‖found − expected‖ / ‖expected‖ of sums of up to a thousand f32 in another order, and an exponential within 2e-7.
 const TOLERANCE: f64 = 1e-5;
 /// Rows of x, of W, and their columns: few and many rows, one piece and several, beside vectors and tiles.
-const PRODUCTS: [[usize; 3]; 12] = [
+pub const PRODUCTS: [[usize; 3]; 13] = [
     [1, 1, 1],
     [1, 3, 31],
     [2, 1100, 300],
     [5, 65, 33],
+    [6, 32, 64],
     [16, 63, 64],
     [17, 130, 65],
     [40, 192, 192],
@@ -52,7 +53,7 @@ const TOKENS: [[usize; 4]; 8] = [
     [1, 2, 8, 128],
 ];
 
-fn x<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
+pub fn x<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
     normal(seed, shape, &Device::flex())
 }
 

@@ -64,7 +64,7 @@ fn case([m, n, k]: [usize; 3], format: Format, seed: u64, device: &Device) -> Ca
 }
 
 /// The matrix, and its values.
-fn packed(weights: &[f32], n: usize, k: usize, format: Format, device: &Device) -> (QuantMatrix, Vec<f32>) {
+pub fn packed(weights: &[f32], n: usize, k: usize, format: Format, device: &Device) -> (QuantMatrix, Vec<f32>) {
     if format == Format::F16 {
         let halves: Vec<f16> = weights.iter().map(|&weight| f16::from_f32(weight)).collect();
         let matrix = QuantMatrix::upload_halves(&halves, n, k, device).expect("a matrix");
@@ -140,6 +140,14 @@ fn tolerance(way: Way) -> f64 {
     }
 }
 
+/// All that can follow a product of so many rows of each row of the batch and n columns.
+pub fn ends(seed: u64, [batch, rows, n]: [usize; 3], device: &Device) -> [End; 4] {
+    let other: Tensor<2> = normal(seed + 3, [batch * rows, n], device);
+    let gates = Gates { parts: normal(seed + 4, [batch, 3, n], device), which: seed as usize / 10 % 3 };
+    let residual = End::Residual { other: other.clone(), gates };
+    [residual, End::Silu(None), End::Silu(Some(other.clone() * 3.0)), End::Gated(other * 4.0)]
+}
+
 /// Residual branches with gates of their own for each row of the batch, and gates of feed-forward layers.
 #[test]
 fn every_end_agrees_with_the_reference() {
@@ -147,10 +155,7 @@ fn every_end_agrees_with_the_reference() {
     for (seed, [batch, rows, n, k]) in [[1, 1, 3, 8], [2, 35, 66, 64], [3, 7, 20, 33]].into_iter().enumerate() {
         let seed = 300 + 10 * seed as u64;
         let Case { matrix, dense: w, x, b } = case([batch * rows, n, k], Format::Q4B32, seed, &device);
-        let other: Tensor<2> = normal(seed + 3, [batch * rows, n], &device);
-        let gates = Gates { parts: normal(seed + 4, [batch, 3, n], &device), which: seed as usize / 10 % 3 };
-        let residual = End::Residual { other: other.clone(), gates };
-        for end in [residual, End::Silu(None), End::Silu(Some(other.clone() * 3.0)), End::Gated(other * 4.0)] {
+        for end in ends(seed, [batch, rows, n], &device) {
             let expected = reference(x.clone(), &matrix, Some(b.clone()), end.clone());
             let error = distance(quant_linear(x.clone(), &matrix, Some(b.clone()), end.clone()), expected.clone());
             assert!(error < PRODUCT, "{batch}x{rows} by {n}x{k}, {end:?}: {error}");

@@ -4,7 +4,7 @@
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// 1.5 · 2²³: what is added to it is rounded to a whole number, which its lowest bits then are.
-const ROUNDER: f32 = 12_582_912.0;
+pub const ROUNDER: f32 = 12_582_912.0;
 /// Below this the result is zero; it would be less than 2e-38, where f32 begins to lose digits.
 const LOWEST: f32 = -86.9;
 /// Beyond every logarithm of a f32: the result is infinite.

@@ -110,7 +110,7 @@ impl QuantMatrix {
     }
 
     /// Bits of a code, or of a half.
-    pub(super) fn code_bits(&self) -> usize {
+    pub(in super::super) fn code_bits(&self) -> usize {
         match self.format {
             Format::F16 => 16,
             Format::Q8B32 => 8,

@@ -64,7 +64,7 @@ pub fn quant_linear_by(
         return None;
     }
     let (x, w, finish) = (Array::of(x)?.in_rows(), Matrix::of(w)?, Finish::of(b, end, [m, n])?);
-    let precision = way.precision(w.code_bits());
+    let precision = way.precision(w.code_bits);
     let x = Rounded::new(&x, m.next_multiple_of(way.rows()), precision, w.blocks());
     let sides = sides([m, n, k], way);
     let product = Product { x, w, finish };

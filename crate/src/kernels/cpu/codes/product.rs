@@ -88,7 +88,7 @@ unsafe fn multiply_rows<V: Vector, const BITS: usize, const PARTS: usize, const 
     // SAFETY: all that is read lies in x and the strip, and all that is written in the sums, as was asserted; the processor
     // has the instructions, as the caller says.
     unsafe {
-        let mut totals = [[V::zeros(); 2]; ROWS];
+        let mut totals = [[V::splat_float(0.0); 2]; ROWS];
         for block in 0..blocks {
             let x = |row: usize| x.add(row * per_row + block * block_words);
             let head = |row: usize| x(row).cast::<Head>().read();

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use super::{
     super::{
         Array,
+        exp::ROUNDER,
         threads::{self, Piece, rows_at_once},
         vectorized,
     },
@@ -36,8 +37,6 @@ impl Precision {
 /// What a block's numbers are at most, in 8 bits, and in 16, of which each half has a sign: 127 · 256 + 127.
 const MOST_OF_BYTES: f32 = 127.0;
 const MOST_OF_SHORTS: f32 = 32_639.0;
-/// 1.5 · 2²³: what is added to it is rounded to a whole number, which its lowest bits then are.
-const ROUNDER: f32 = 12_582_912.0;
 /// Words of a block before its numbers: [`Head`].
 pub const HEAD: usize = 3;
 /// Numbers that a core rounds in a nanosecond, about.

@@ -14,6 +14,8 @@ pub struct Matrix {
     /// Output features.
     pub rows: usize,
     words_per_row: usize,
+    /// Bits of a code.
+    pub code_bits: usize,
     format: Format,
 }
 
@@ -31,7 +33,8 @@ impl Matrix {
     pub fn of(matrix: &QuantMatrix) -> Option<Self> {
         let [rows, words_per_row] = matrix.codes.dims();
         let scales = Array::of(matrix.scales.as_ref()?)?.whole();
-        Some(Self { codes: Words::of(&matrix.codes)?, scales, rows, words_per_row, format: matrix.format() })
+        let (code_bits, format) = (matrix.code_bits(), matrix.format());
+        Some(Self { codes: Words::of(&matrix.codes)?, scales, rows, words_per_row, code_bits, format })
     }
 
     /// Its blocks.
@@ -41,17 +44,7 @@ impl Matrix {
             Format::Q4AB32 => 0,
             _ => 8,
         };
-        Blocks { per_row: self.words_per_row * 32 / self.code_bits() / BLOCK, zero }
-    }
-
-    /// Bits of a code.
-    pub fn code_bits(&self) -> usize {
-        if self.format == Format::Q8B32 { 8 } else { 4 }
-    }
-
-    /// Whether blocks have minima.
-    pub fn has_min(&self) -> bool {
-        self.format.has_min()
+        Blocks { per_row: self.words_per_row * 32 / self.code_bits / BLOCK, zero }
     }
 }
 
@@ -70,14 +63,14 @@ impl Strip {
     pub fn fill<const BITS: usize, const WIDTH: usize>(&mut self, matrix: &Matrix, first: usize) {
         let rows: [usize; WIDTH] = std::array::from_fn(|lane| (first + lane).min(matrix.rows - 1));
         let blocks = matrix.blocks().per_row;
-        let per_row = blocks * if matrix.has_min() { 2 } else { 1 };
+        let [_, per_row] = matrix.scales.dims();
         let scales = matrix.scales.values();
         side_by_side(&mut self.scales, scales, rows.map(|row| row * per_row), blocks);
-        match matrix.has_min() {
+        match matrix.format.has_min() {
             true => side_by_side(&mut self.mins, scales, rows.map(|row| row * per_row + blocks), blocks),
             false => self.mins.clear(),
         }
-        match matrix.code_bits() {
+        match matrix.code_bits {
             8 => self.expand::<BITS, 8, WIDTH>(matrix, rows),
             _ => self.expand::<BITS, 4, WIDTH>(matrix, rows),
         }

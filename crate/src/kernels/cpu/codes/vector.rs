@@ -21,8 +21,6 @@ pub trait Vector: Copy {
     /// 256 times itself, and `number`.
     unsafe fn raise(self, number: Self) -> Self;
 
-    unsafe fn zeros() -> Self::Floats;
-
     unsafe fn splat_float(number: f32) -> Self::Floats;
 
     unsafe fn load_floats(numbers: *const f32) -> Self::Floats;
@@ -70,11 +68,6 @@ impl Vector for Plain {
     #[inline(always)]
     unsafe fn raise(self, number: Self) -> Self {
         Self(std::array::from_fn(|lane| (self.0[lane] << 8) + number.0[lane]))
-    }
-
-    #[inline(always)]
-    unsafe fn zeros() -> Self::Floats {
-        [0.0; 4]
     }
 
     #[inline(always)]

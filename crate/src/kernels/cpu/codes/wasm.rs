@@ -34,11 +34,6 @@ impl Vector for Simd128 {
     }
 
     #[inline(always)]
-    unsafe fn zeros() -> Self::Floats {
-        f32x4_splat(0.0)
-    }
-
-    #[inline(always)]
     unsafe fn splat_float(number: f32) -> Self::Floats {
         f32x4_splat(number)
     }

@@ -8,8 +8,13 @@ use super::{
     super::threads::Tile,
     product::{Product, Scratch, multiply_tile},
     rounded::Precision,
-    vector::Plain,
+    vector::{Plain, Vector},
 };
+
+/// Rows of the result whose sums registers hold: AVX-512 has 32 of them, others half as many or less.
+#[cfg(target_arch = "x86_64")]
+const VNNI_ROWS: usize = 6;
+const ROWS: usize = 4;
 
 /// The instructions that multiply small whole numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,19 +82,21 @@ impl Way {
     pub(super) fn columns(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Vnni => 32,
+            Self::Vnni => 2 * Vnni::LANES,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => 16,
-            _ => 8,
+            Self::Avx2 => 2 * Avx2::LANES,
+            #[cfg(target_family = "wasm")]
+            Self::Simd128 => 2 * Simd128::LANES,
+            Self::Plain => 2 * Plain::LANES,
         }
     }
 
-    /// Rows of the result that are made at a time: as many as registers hold.
+    /// Rows of the result that are made at a time.
     pub(super) fn rows(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Vnni => 6,
-            _ => 4,
+            Self::Vnni => VNNI_ROWS,
+            _ => ROWS,
         }
     }
 
@@ -101,7 +108,7 @@ impl Way {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
                 fn with_vnni<const PARTS: usize>(product: &Product, scratch: &mut Scratch, tile: Tile) {
                     // SAFETY: the function is compiled for the instructions.
-                    unsafe { multiply_tile::<Vnni, 8, PARTS, 32, 6>(product, scratch, tile) }
+                    unsafe { multiply_tile::<Vnni, 8, PARTS, { 2 * Vnni::LANES }, VNNI_ROWS>(product, scratch, tile) }
                 }
                 let multiply = if precision == Precision::Bytes { with_vnni::<1> } else { with_vnni::<2> };
                 // SAFETY: the processor has them.
@@ -112,16 +119,20 @@ impl Way {
                 #[target_feature(enable = "avx2,fma")]
                 fn with_avx2(product: &Product, scratch: &mut Scratch, tile: Tile) {
                     // SAFETY: the function is compiled for the instructions.
-                    unsafe { multiply_tile::<Avx2, 16, 1, 16, 4>(product, scratch, tile) }
+                    unsafe { multiply_tile::<Avx2, 16, 1, { 2 * Avx2::LANES }, ROWS>(product, scratch, tile) }
                 }
                 // SAFETY: the processor has them.
                 unsafe { with_avx2(product, scratch, tile) }
             }
             #[cfg(target_family = "wasm")]
             // SAFETY: the engine is compiled for the instructions.
-            (Self::Simd128, _) => unsafe { multiply_tile::<Simd128, 16, 1, 8, 4>(product, scratch, tile) },
+            (Self::Simd128, _) => unsafe {
+                multiply_tile::<Simd128, 16, 1, { 2 * Simd128::LANES }, ROWS>(product, scratch, tile)
+            },
             // SAFETY: every processor has its instructions.
-            (Self::Plain, _) => unsafe { multiply_tile::<Plain, 16, 1, 8, 4>(product, scratch, tile) },
+            (Self::Plain, _) => unsafe {
+                multiply_tile::<Plain, 16, 1, { 2 * Plain::LANES }, ROWS>(product, scratch, tile)
+            },
         }
     }
 }

@@ -37,12 +37,6 @@ impl Vector for Vnni {
     }
 
     #[inline(always)]
-    unsafe fn zeros() -> Self::Floats {
-        // SAFETY: as the caller says.
-        unsafe { _mm512_setzero_ps() }
-    }
-
-    #[inline(always)]
     unsafe fn splat_float(number: f32) -> Self::Floats {
         // SAFETY: as the caller says.
         unsafe { _mm512_set1_ps(number) }
@@ -109,12 +103,6 @@ impl Vector for Avx2 {
     unsafe fn raise(self, number: Self) -> Self {
         // SAFETY: as the caller says.
         unsafe { Self(_mm256_add_epi32(_mm256_slli_epi32::<8>(self.0), number.0)) }
-    }
-
-    #[inline(always)]
-    unsafe fn zeros() -> Self::Floats {
-        // SAFETY: as the caller says.
-        unsafe { _mm256_setzero_ps() }
     }
 
     #[inline(always)]
